@@ -1,0 +1,471 @@
+/* From raw to anonymous: the checks, then each field by its action.
+ *
+ * Invariant: a value reaches the event only from a raw field whose path the
+ * policy names, through the action that the policy names, under a purpose
+ * that is granted. Raw identifiers are hashed and wiped; a raw value that does
+ * not fit its field is counted and forgotten. */
+#include "policy/anonymize.h"
+
+#include <endian.h>
+#include <string.h>
+
+#define TABLE_SETS 512 /* a power of two */
+#define TABLE_WAYS 8
+
+/* Remembered sessions, in sets of a few: a session may lie in one set only,
+ * and replaces the one of it that was seen least recently. */
+struct session_slot {
+    uint8_t hash[16];
+    uint64_t number; /* 0: empty */
+    uint64_t seen;
+};
+
+struct session_table {
+    uint8_t key[crypto_shorthash_siphashx24_KEYBYTES];
+    uint64_t clock; /* look-ups so far */
+    struct session_slot slots[TABLE_SETS][TABLE_WAYS];
+};
+
+struct pseudonym_keys *pseudonym_keys_make(void)
+{
+    struct pseudonym_keys *k;
+
+    if (sodium_init() < 0) /* harmless when it was done */
+        return NULL;
+    k = sodium_malloc(sizeof(*k));
+    if (k)
+        sodium_memzero(k, sizeof(*k));
+    return k;
+}
+
+void pseudonym_keys_free(struct pseudonym_keys *k)
+{
+    sodium_free(k); /* wipes */
+}
+
+int pseudonym_keys_find(const struct pseudonym_keys *k, const char *name)
+{
+    for (uint32_t i = 0; i < k->count; i++)
+        if (strcmp(k->names[i], name) == 0)
+            return (int)i;
+    return -1;
+}
+
+struct session_table *session_table_make(const uint8_t key[16])
+{
+    struct session_table *t;
+
+    if (sodium_init() < 0)
+        return NULL;
+    t = sodium_malloc(sizeof(*t));
+    if (!t)
+        return NULL;
+    memset(t, 0, sizeof(*t));
+    memcpy(t->key, key, sizeof(t->key));
+    return t;
+}
+
+void session_table_free(struct session_table *t)
+{
+    sodium_free(t);
+}
+
+static uint64_t session_number(struct sessions *s, struct span raw_id)
+{
+    struct session_table *t = s->table;
+    struct session_slot *set, *oldest;
+    uint8_t hash[crypto_shorthash_siphashx24_BYTES];
+    uint16_t where;
+
+    crypto_shorthash_siphashx24(hash, raw_id.data, raw_id.size, t->key);
+    memcpy(&where, hash, sizeof(where));
+    set = t->slots[where % TABLE_SETS];
+    oldest = set;
+    for (unsigned way = 0; way < TABLE_WAYS; way++) {
+        struct session_slot *slot = &set[way];
+
+        if (slot->number && memcmp(slot->hash, hash, sizeof(hash)) == 0) {
+            slot->seen = ++t->clock;
+            return slot->number;
+        }
+        if (slot->seen < oldest->seen)
+            oldest = slot;
+    }
+    memcpy(oldest->hash, hash, sizeof(hash));
+    oldest->seen = ++t->clock;
+    oldest->number = ++s->current;
+    return oldest->number;
+}
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Into out, which the caller wipes; SOTTO_EINVAL if nothing is left or it is
+ * too long. */
+static enum sotto_err id_normalize(uint8_t out[RAW_ID_MAX], size_t *size,
+                                   struct span raw, enum normalize normalize)
+{
+    if (normalize != NORMALIZE_NONE) {
+        while (raw.size > 0 && is_space(raw.data[0])) {
+            raw.data++;
+            raw.size--;
+        }
+        while (raw.size > 0 && is_space(raw.data[raw.size - 1]))
+            raw.size--;
+    }
+    if (raw.size == 0 || raw.size > RAW_ID_MAX)
+        return SOTTO_EINVAL;
+    memcpy(out, raw.data, raw.size);
+    if (normalize == NORMALIZE_LOWER)
+        for (size_t i = 0; i < raw.size; i++)
+            if (out[i] >= 'A' && out[i] <= 'Z')
+                out[i] = (uint8_t)(out[i] + 'a' - 'A');
+    *size = raw.size;
+    return SOTTO_OK;
+}
+
+enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
+                              const struct pseudonym_keys *keys, int id,
+                              struct span raw_id)
+{
+    const struct policy_id *row = &p->ids[id];
+    const struct policy_key *key = &p->keys[row->key];
+    int secret = pseudonym_keys_find(keys, key->name);
+    uint64_t epoch = htole64(0); /* stable, the only kind so far */
+    uint8_t normalized[RAW_ID_MAX];
+    crypto_generichash_state state;
+    size_t size;
+
+    if (secret < 0)
+        return SOTTO_ENOTFOUND;
+    if (id_normalize(normalized, &size, raw_id, (enum normalize)row->normalize))
+        return SOTTO_EINVAL;
+    crypto_generichash_init(&state, keys->secrets[secret],
+                            sizeof(keys->secrets[secret]), 16);
+    crypto_generichash_update(&state, (const uint8_t *)p->tenant,
+                              strlen(p->tenant) + 1); /* and its zero */
+    crypto_generichash_update(&state, (const uint8_t *)row->from,
+                              strlen(row->from) + 1);
+    crypto_generichash_update(&state, (const uint8_t *)&epoch, sizeof(epoch));
+    crypto_generichash_update(&state, normalized, size);
+    crypto_generichash_final(&state, out, 16);
+    sodium_memzero(normalized, size);
+    sodium_memzero(&state, sizeof(state));
+    return SOTTO_OK;
+}
+
+enum sotto_err person_identify(struct person *person, const struct policy *p,
+                               const struct pseudonym_keys *keys,
+                               struct span path, struct span raw_id)
+{
+    enum sotto_err first = SOTTO_OK;
+
+    for (int id = 0; id < p->id_count; id++) {
+        enum sotto_err err;
+
+        if (!span_equal(span_text(p->ids[id].from), path))
+            continue;
+        person->known &= ~(UINT32_C(1) << id);
+        sodium_memzero(person->ids[id], sizeof(person->ids[id]));
+        err = pseudonym_make(person->ids[id], p, keys, id, raw_id);
+        if (!err)
+            person->known |= UINT32_C(1) << id;
+        else if (!first)
+            first = err;
+    }
+    return first;
+}
+
+/* Decimal digits into the end of out, without leaving any elsewhere. */
+static struct span digits_of(char out[20], int64_t number)
+{
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    size_t at = 20;
+
+    do
+        out[--at] = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (number < 0)
+        out[--at] = '-';
+    return span_of(out + at, 20 - at);
+}
+
+/* An amount given as a double is taken if it is a decimal of six digits, give
+ * or take the error of a sum of doubles (a hundredth of the last digit). */
+static bool money_of_real(double real, int64_t *out)
+{
+    double scaled = real * (double)MONEY_ONE;
+    double off;
+
+    if (!(scaled > -9.2e18 && scaled < 9.2e18)) /* also not a number */
+        return false;
+    *out = (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+    off = scaled - (double)*out;
+    return off <= 0.01 && off >= -0.01;
+}
+
+static bool int_of_real(double real, int64_t *out)
+{
+    const double exact = 9007199254740992.0; /* 2^53: then doubles have gaps */
+
+    if (!(real >= -exact && real <= exact))
+        return false;
+    *out = (int64_t)real;
+    return (double)*out == real;
+}
+
+static bool bool_of_text(struct span text, int64_t *out)
+{
+    static const char *const words[] = {"false", "true", "0", "1"};
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (span_equal(span_text(words[i]), text)) {
+            *out = i % 2;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool number_of_text(enum value_type type, struct span text, int64_t *out)
+{
+    switch (type) {
+    case TYPE_INT:
+        return int_parse(out, text) == SOTTO_OK;
+    case TYPE_MONEY:
+        return money_parse(out, text) == SOTTO_OK;
+    case TYPE_TIME:
+        return when_parse(out, text) == SOTTO_OK;
+    case TYPE_BOOL:
+        return bool_of_text(text, out);
+    default:
+        return false;
+    }
+}
+
+static bool number_of_int(enum value_type type, int64_t number, int64_t *out)
+{
+    *out = number;
+    if (type != TYPE_MONEY)
+        return true; /* event_value_fits knows the ranges of the others */
+    if (number > INT64_MAX / MONEY_ONE || number < INT64_MIN / MONEY_ONE)
+        return false;
+    *out = number * MONEY_ONE;
+    return true;
+}
+
+/* The raw value as a number of the field's type. */
+static bool number_of(enum value_type type, const struct raw_field *raw,
+                      int64_t *out)
+{
+    switch (raw->kind) {
+    case RAW_TEXT:
+        return number_of_text(type, raw->text, out);
+    case RAW_INT:
+        return number_of_int(type, raw->number, out);
+    case RAW_MONEY:
+        *out = raw->number;
+        return type == TYPE_MONEY;
+    case RAW_BOOL:
+        *out = raw->number;
+        return type == TYPE_BOOL;
+    case RAW_REAL:
+        return type == TYPE_MONEY ? money_of_real(raw->real, out)
+               : type == TYPE_INT ? int_of_real(raw->real, out)
+                                  : false;
+    default:
+        return false;
+    }
+}
+
+/* Text, or a whole number as its digits. */
+static bool text_of(const struct raw_field *raw, char digits[20],
+                    struct span *out)
+{
+    if (raw->kind == RAW_TEXT)
+        *out = raw->text;
+    else if (raw->kind == RAW_INT)
+        *out = digits_of(digits, raw->number);
+    else
+        return false;
+    return true;
+}
+
+static bool keep(const struct policy_field *f, const struct raw_field *raw,
+                 char digits[20], struct event_value *v)
+{
+    if (f->type != TYPE_TEXT)
+        return number_of((enum value_type)f->type, raw, &v->number);
+    return text_of(raw, digits, &v->text) &&
+           (!f->pattern || pattern_match(f->pattern, v->text));
+}
+
+static bool bucket(const struct policy_field *f, const struct raw_field *raw,
+                   struct event_value *v)
+{
+    int64_t number;
+
+    if (!number_of((enum value_type)f->type, raw, &number))
+        return false;
+    v->number = f->edges[bucket_of(f, number)];
+    return true;
+}
+
+/* From the raw id if there is one, else what was cached at identify. */
+static bool pseudonym(const struct anonymizer *a, const struct policy_field *f,
+                      const struct raw_field *raw, struct event_value *v)
+{
+    char digits[20];
+    struct span text;
+    bool made;
+
+    if (raw) {
+        made = a->keys && text_of(raw, digits, &text) &&
+               !pseudonym_make(v->id, a->policy, a->keys, f->id, text);
+        if (raw->kind == RAW_INT)
+            sodium_memzero(digits, sizeof(digits));
+    } else {
+        made = a->person && a->person->known >> f->id & 1;
+        if (made)
+            memcpy(v->id, a->person->ids[f->id], sizeof(v->id));
+    }
+    if (made)
+        memset(v->id + f->bits / 8, 0, sizeof(v->id) - f->bits / 8);
+    return made;
+}
+
+static bool session(const struct anonymizer *a, const struct raw_field *raw,
+                    struct event_value *v)
+{
+    char digits[20];
+    struct span text;
+
+    if (!a->sessions)
+        return false;
+    if (!a->sessions->table) {
+        v->number = (int64_t)a->sessions->current;
+    } else {
+        if (!raw || !text_of(raw, digits, &text) || text.size == 0)
+            return false;
+        v->number = (int64_t)session_number(a->sessions, text);
+        if (raw->kind == RAW_INT)
+            sodium_memzero(digits, sizeof(digits));
+    }
+    return v->number > 0;
+}
+
+static const struct raw_field *raw_find(const struct raw_event *raw,
+                                        const struct policy_field *f)
+{
+    if (f->from_size == 0)
+        return NULL;
+    for (size_t i = 0; i < raw->field_count; i++) {
+        const struct raw_field *r = &raw->fields[i];
+
+        if (r->path.size == f->from_size &&
+            memcmp(r->path.data, f->from, f->from_size) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+static bool past_retention(const struct anonymizer *a, unsigned purpose,
+                           int64_t time_ms)
+{
+    int64_t retention_ms = a->policy->purposes[purpose].retention_ms;
+
+    return retention_ms > 0 && a->now_ms > time_ms &&
+           (uint64_t)a->now_ms - (uint64_t)time_ms > (uint64_t)retention_ms;
+}
+
+/* Whether the data of a purpose may be taken now. */
+static enum drop_reason purpose_check(const struct anonymizer *a,
+                                      unsigned purpose, int64_t time_ms)
+{
+    if (!(a->granted >> purpose & 1))
+        return DROP_NO_CONSENT;
+    return past_retention(a, purpose, time_ms) ? DROP_TOO_OLD : DROP_NOT;
+}
+
+static bool make_value(const struct anonymizer *a, const struct policy_field *f,
+                       const struct raw_field *raw, int64_t time_ms,
+                       char digits[20], struct event_value *v)
+{
+    switch (f->action) {
+    case ACTION_KEEP:
+        return raw && keep(f, raw, digits, v);
+    case ACTION_PSEUDONYM:
+        return pseudonym(a, f, raw, v);
+    case ACTION_SESSION:
+        return session(a, raw, v);
+    case ACTION_TIME:
+        v->number =
+            time_ms - time_ms % f->round_ms; /* time_ms is not below 0 */
+        return true;
+    case ACTION_BUCKET:
+        return raw && bucket(f, raw, v);
+    default:
+        return false;
+    }
+}
+
+static enum drop_reason make_values(const struct anonymizer *a,
+                                    const struct raw_event *raw,
+                                    int64_t time_ms, struct event *ev,
+                                    uint32_t *fields_emptied)
+{
+    const struct policy_event *event = &a->policy->events[ev->index];
+
+    for (unsigned i = 0; i < event->field_count; i++) {
+        const struct policy_field *f = &event->fields[i];
+        struct event_value *v = &ev->values[i];
+        enum drop_reason reason = purpose_check(a, f->purpose, time_ms);
+        const struct raw_field *given;
+
+        v->present = false;
+        if (reason != DROP_NOT) {
+            if (f->required)
+                return reason;
+            continue;
+        }
+        given = raw_find(raw, f);
+        v->present = make_value(a, f, given, time_ms, ev->digits[i], v);
+        v->present = v->present && event_value_fits(f, v);
+        if (v->present)
+            continue;
+        if (given)
+            ++*fields_emptied;
+        if (f->required)
+            return DROP_MISSING_FIELD;
+    }
+    return DROP_NOT;
+}
+
+enum drop_reason anonymize(const struct anonymizer *a,
+                           const struct raw_event *raw, struct event *ev,
+                           uint32_t *fields_emptied)
+{
+    const struct policy *p = a->policy;
+    int64_t time_ms = raw->time_ms == WHEN_NONE ? a->now_ms : raw->time_ms;
+    enum drop_reason reason;
+    int index;
+
+    if (!p || a->now_ms < p->effective_ms)
+        return DROP_NO_POLICY;
+    if (p->expires_ms != WHEN_NONE && a->now_ms >= p->expires_ms)
+        return DROP_EXPIRED;
+    index = policy_event_find(p, raw->name);
+    if (index < 0)
+        return DROP_UNKNOWN_EVENT;
+    if (time_ms < 0 || time_ms > TIME_MAX_MS)
+        return DROP_BAD_TIME;
+    reason = purpose_check(a, p->events[index].purpose, time_ms);
+    if (reason != DROP_NOT)
+        return reason;
+    ev->index = (uint16_t)index;
+    ev->consent =
+        a->granted & (uint32_t)((UINT64_C(1) << p->purpose_count) - 1);
+    return make_values(a, raw, time_ms, ev, fields_emptied);
+}

@@ -1,0 +1,107 @@
+/* The one crossing from raw to anonymous, on the caller's thread.
+ *
+ * anonymize() reads a raw event, which borrows everything from its caller, and
+ * makes an event under a policy. No lock, no allocation, no system call. Raw
+ * bytes are copied into nothing but the keyed hash and, for kept fields that
+ * match their type and pattern, the event itself. */
+#ifndef SOTTO_POLICY_ANONYMIZE_H
+#define SOTTO_POLICY_ANONYMIZE_H
+
+#include "policy/event.h"
+#include "policy/reason.h"
+
+enum raw_kind {
+    RAW_TEXT,
+    RAW_INT,
+    RAW_MONEY, /* millionths */
+    RAW_REAL,
+    RAW_BOOL,
+};
+
+struct raw_field {
+    struct span path; /* "userId", "properties.price", … */
+    uint8_t kind;     /* enum raw_kind */
+    struct span text; /* RAW_TEXT */
+    int64_t number;   /* RAW_INT, RAW_MONEY, RAW_BOOL */
+    double real;      /* RAW_REAL */
+};
+
+#define RAW_FIELDS_MAX 128
+struct raw_event {
+    struct span name;
+    int64_t time_ms; /* WHEN_NONE: now */
+    const struct raw_field *fields;
+    size_t field_count;
+};
+
+/* Pseudonym keys in use, by name as in the bundle. In sodium_malloc memory. */
+struct pseudonym_keys {
+    uint32_t count;
+    char names[POLICY_KEYS_MAX][NAME_MAX_SIZE + 1];
+    uint8_t secrets[POLICY_KEYS_MAX][32];
+};
+struct pseudonym_keys *pseudonym_keys_make(void); /* empty; NULL: no memory */
+void pseudonym_keys_free(struct pseudonym_keys *k);
+/* Index by name or -1. */
+int pseudonym_keys_find(const struct pseudonym_keys *k, const char *name);
+
+/* The person at the device: pseudonyms cached at identify, after which the raw
+ * id is forgotten; consent. Immutable once published. */
+struct person {
+    uint32_t consent; /* purposes granted, by index of this policy */
+    uint32_t known;   /* bit i: ids[i] is cached */
+    uint8_t ids[POLICY_IDS_MAX][16];
+};
+
+#define RAW_ID_MAX 512
+
+/* Keyed BLAKE2b-128 over tenant | 0 | path (id type) | 0 | epoch (u64 LE, 0 for
+ * stable) | normalized id. A field of 64 bits takes the first 8 bytes.
+ * SOTTO_EINVAL for an id that is empty after normalization or over RAW_ID_MAX
+ * bytes; SOTTO_ENOTFOUND if keys lack the key. RFC 7693. */
+enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
+                              const struct pseudonym_keys *keys, int id,
+                              struct span raw_id);
+
+/* Caches in person each pseudonym of the policy that comes from path; what was
+ * cached from that path before is gone, also when the id is refused. Errors as
+ * of pseudonym_make. */
+enum sotto_err person_identify(struct person *person, const struct policy *p,
+                               const struct pseudonym_keys *keys,
+                               struct span path, struct span raw_id);
+
+/* The numbers of sessions: small, never random. */
+struct sessions {
+    /* The last number given. Without a table: the visit of the one person at
+     * the device, 0 for none. */
+    uint64_t current;
+    /* Number for a raw session id: remembers the last few thousand by keyed
+     * hash (SipHash-x-2-4); a new one gets ++current. An event without a raw
+     * id then has no session: current is somebody else's. NULL when a caller
+     * has no raw ids. Thread: the caller's. */
+    struct session_table *table;
+};
+struct session_table *session_table_make(const uint8_t key[16]); /* or NULL */
+void session_table_free(struct session_table *t);
+
+struct anonymizer {
+    const struct policy *policy;
+    const struct pseudonym_keys *keys;
+    const struct person *person;
+    uint32_t granted;  /* consent of this event: person's or the import's,
+                          with policy_granted_always() */
+    struct sessions *sessions; /* NULL: session fields stay empty */
+    int64_t now_ms;    /* trusted time; for retention, and for time_ms unset */
+};
+
+/* Checks (event known, policy in force, consent, age), then makes the event.
+ * Texts in ev borrow from raw and from ev. A field whose purpose is not
+ * granted, or whose purpose's retention is over, stays empty; a required one
+ * drops the event. fields_emptied grows by the values that were given but did
+ * not fit. Of two raw fields with one path the first counts. Returns why not,
+ * or DROP_NOT. */
+enum drop_reason anonymize(const struct anonymizer *a,
+                           const struct raw_event *raw, struct event *ev,
+                           uint32_t *fields_emptied);
+
+#endif

@@ -1,0 +1,287 @@
+/* What an event may hold, and its row form.
+ *
+ * Invariant: whatever event_decode gives back fits the policy, and encodes to
+ * the row it came from. */
+#include "policy/event.h"
+
+#include <endian.h>
+#include <string.h>
+
+#define HEAD_SIZE 6 /* index and consent */
+
+/* How many bytes the UTF-8 character at p takes, 0 if it is none: no overlong
+ * form, no surrogate, nothing above U+10FFFF. */
+static size_t character_size(const uint8_t *p, size_t left)
+{
+    uint8_t c = p[0];
+    uint8_t low = 0x80, high = 0xbf; /* of the second byte */
+    size_t size;
+
+    if (c < 0x80)
+        return 1;
+    if (c < 0xc2 || c > 0xf4)
+        return 0;
+    size = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    if (left < size)
+        return 0;
+    if (c == 0xe0)
+        low = 0xa0;
+    else if (c == 0xed)
+        high = 0x9f;
+    else if (c == 0xf0)
+        low = 0x90;
+    else if (c == 0xf4)
+        high = 0x8f;
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < size; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return size;
+}
+
+bool event_text_fits(struct span text)
+{
+    size_t at = 0;
+
+    if (text.size > TEXT_SIZE_MAX)
+        return false;
+    while (at < text.size) {
+        size_t size = character_size(text.data + at, text.size - at);
+
+        if (size == 0 || text.data[at] == 0)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
+unsigned bucket_of(const struct policy_field *f, int64_t number)
+{
+    unsigned low = 0, high = f->edge_count;
+
+    while (high - low > 1) {
+        unsigned middle = (low + high) / 2;
+
+        if (f->edges[middle] <= number)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool number_fits(const struct policy_field *f, int64_t number)
+{
+    if (f->type == TYPE_BOOL && (number < 0 || number > 1))
+        return false;
+    if (f->type == TYPE_TIME && (number < 0 || number > TIME_MAX_MS))
+        return false;
+    switch (f->action) {
+    case ACTION_TIME:
+        return number % f->round_ms == 0;
+    case ACTION_BUCKET:
+        return f->edges[bucket_of(f, number)] == number;
+    case ACTION_SESSION:
+        return number > 0;
+    default:
+        return true;
+    }
+}
+
+static bool id_fits(const struct policy_field *f, const uint8_t id[16])
+{
+    static const uint8_t zeros[16];
+    size_t size = f->bits / 8;
+
+    return size == 16 || memcmp(id + size, zeros, 16 - size) == 0;
+}
+
+bool event_value_fits(const struct policy_field *f, const struct event_value *v)
+{
+    if (!v->present)
+        return true;
+    switch (f->type) {
+    case TYPE_TEXT:
+        return v->text.size <= f->max && event_text_fits(v->text);
+    case TYPE_ID:
+        return id_fits(f, v->id);
+    default:
+        return number_fits(f, v->number);
+    }
+}
+
+/* Bytes of a value in a row. */
+static size_t value_size(const struct policy_field *f,
+                         const struct event_value *v)
+{
+    switch (f->type) {
+    case TYPE_TEXT:
+        return 2 + v->text.size;
+    case TYPE_ID:
+        return f->bits / 8;
+    case TYPE_BOOL:
+        return 1;
+    default:
+        return 8;
+    }
+}
+
+static void put16(uint8_t *to, uint16_t value)
+{
+    value = htole16(value);
+    memcpy(to, &value, sizeof(value));
+}
+
+static uint16_t take16(const uint8_t *from)
+{
+    uint16_t value;
+
+    memcpy(&value, from, sizeof(value));
+    return le16toh(value);
+}
+
+static void put_value(uint8_t *to, const struct policy_field *f,
+                      const struct event_value *v)
+{
+    uint64_t number;
+
+    switch (f->type) {
+    case TYPE_TEXT:
+        put16(to, (uint16_t)v->text.size);
+        if (v->text.size > 0)
+            memcpy(to + 2, v->text.data, v->text.size);
+        break;
+    case TYPE_ID:
+        memcpy(to, v->id, f->bits / 8);
+        break;
+    case TYPE_BOOL:
+        *to = (uint8_t)v->number;
+        break;
+    default:
+        number = htole64((uint64_t)v->number);
+        memcpy(to, &number, sizeof(number));
+    }
+}
+
+enum sotto_err event_encode(const struct policy *p, const struct event *ev,
+                            uint8_t *out, size_t capacity, size_t *size)
+{
+    const struct policy_event *event = &p->events[ev->index];
+    uint8_t *presence = out + HEAD_SIZE;
+    size_t at = HEAD_SIZE + (event->field_count + 7u) / 8;
+    uint32_t consent = htole32(ev->consent);
+
+    if (capacity > EVENT_ROW_MAX)
+        capacity = EVENT_ROW_MAX;
+    if (at > capacity)
+        return SOTTO_ETOOBIG;
+    put16(out, ev->index);
+    memcpy(out + 2, &consent, sizeof(consent));
+    memset(presence, 0, at - HEAD_SIZE);
+    for (unsigned i = 0; i < event->field_count; i++) {
+        const struct event_value *v = &ev->values[i];
+        size_t value_bytes;
+
+        if (!v->present)
+            continue;
+        if (!event_value_fits(&event->fields[i], v))
+            return SOTTO_EINVAL;
+        value_bytes = value_size(&event->fields[i], v);
+        if (value_bytes > capacity - at)
+            return SOTTO_ETOOBIG;
+        presence[i / 8] |= (uint8_t)(1u << (i % 8));
+        put_value(out + at, &event->fields[i], v);
+        at += value_bytes;
+    }
+    *size = at;
+    return SOTTO_OK;
+}
+
+/* Reads a present value; returns its bytes in the row, 0 if it runs over. */
+static size_t take_value(const uint8_t *from, size_t left,
+                         const struct policy_field *f, struct event_value *v)
+{
+    uint64_t number;
+
+    v->text = span_of(NULL, 0);
+    if (f->type == TYPE_TEXT) {
+        if (left < 2)
+            return 0;
+        v->text = span_of(from + 2, take16(from));
+    }
+    if (value_size(f, v) > left)
+        return 0;
+    switch (f->type) {
+    case TYPE_TEXT:
+        break;
+    case TYPE_ID:
+        memset(v->id, 0, sizeof(v->id));
+        memcpy(v->id, from, f->bits / 8);
+        break;
+    case TYPE_BOOL:
+        v->number = *from;
+        break;
+    default:
+        memcpy(&number, from, sizeof(number));
+        v->number = (int64_t)le64toh(number);
+    }
+    return value_size(f, v);
+}
+
+static enum sotto_err take_head(const struct policy *p, struct span row,
+                                struct event *ev)
+{
+    uint32_t consent;
+
+    if (row.size < HEAD_SIZE)
+        return SOTTO_EDECODE;
+    ev->index = take16(row.data);
+    memcpy(&consent, row.data + 2, sizeof(consent));
+    ev->consent = le32toh(consent);
+    if (ev->index >= p->event_count ||
+        (uint64_t)ev->consent >> p->purpose_count)
+        return SOTTO_EDECODE;
+    return SOTTO_OK;
+}
+
+enum sotto_err event_decode(const struct policy *p, struct span row,
+                            struct event *ev)
+{
+    const struct policy_event *event;
+    const uint8_t *presence = row.data + HEAD_SIZE;
+    size_t at;
+
+    if (take_head(p, row, ev))
+        return SOTTO_EDECODE;
+    event = &p->events[ev->index];
+    at = HEAD_SIZE + (event->field_count + 7u) / 8;
+    if (row.size < at || row.size > EVENT_ROW_MAX)
+        return SOTTO_EDECODE;
+    if (event->field_count % 8 && row.data[at - 1] >> event->field_count % 8)
+        return SOTTO_EDECODE;
+    for (unsigned i = 0; i < event->field_count; i++) {
+        const struct policy_field *f = &event->fields[i];
+        struct event_value *v = &ev->values[i];
+        size_t size;
+
+        v->present = presence[i / 8] >> (i % 8) & 1;
+        if (!v->present)
+            continue;
+        size = take_value(row.data + at, row.size - at, f, v);
+        if (size == 0 || !event_value_fits(f, v))
+            return SOTTO_EDECODE;
+        at += size;
+    }
+    return at == row.size ? SOTTO_OK : SOTTO_EDECODE;
+}
+
+const struct event_value *
+event_role_value(const struct policy *p, const struct event *ev, enum role role)
+{
+    uint8_t field = p->events[ev->index].by_role[role];
+
+    if (field == FIELD_NONE || !ev->values[field].present)
+        return NULL;
+    return &ev->values[field];
+}

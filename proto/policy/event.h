@@ -1,0 +1,57 @@
+/* An anonymized event. There are two types on purpose: struct raw_event
+ * (anonymize.h) has no encoder, so nothing raw can be written anywhere.
+ *
+ * The row form below is what the ring holds; batch.h is what travels. */
+#ifndef SOTTO_POLICY_EVENT_H
+#define SOTTO_POLICY_EVENT_H
+
+#include "policy/policy.h"
+
+struct event_value {
+    bool present;
+    int64_t number;   /* INT, MONEY, BOOL, TIME; session numbers */
+    uint8_t id[16];   /* TYPE_ID, zero-filled above its bits */
+    struct span text; /* TYPE_TEXT; borrowed */
+};
+
+struct event {
+    uint16_t index;   /* of the event in its policy */
+    uint32_t consent; /* purposes granted for its subject, by policy index */
+    struct event_value values[POLICY_FIELDS_MAX]; /* by field index; those at
+                                                     or above field_count are
+                                                     not set */
+    char digits[POLICY_FIELDS_MAX][20]; /* whole numbers kept as text: values
+                                           may point here, so a copy of the
+                                           struct still borrows from it */
+};
+
+/* Whether v is what its field can make: 0 or 1 for BOOL; 1970 to 9999 for
+ * TIME, and a whole multiple of the rounding; an edge for a bucket; a session
+ * number above 0; for TEXT at most the field's max bytes of UTF-8 without
+ * zero bytes; for ID zeros above its bits. An absent value fits. */
+bool event_value_fits(const struct policy_field *f,
+                      const struct event_value *v);
+/* UTF-8 (RFC 3629) of at most TEXT_SIZE_MAX bytes without zero bytes. */
+bool event_text_fits(struct span text);
+/* The index of the bucket of number: its last edge not above it, or 0. */
+unsigned bucket_of(const struct policy_field *f, int64_t number);
+
+#define EVENT_ROW_MAX 4096
+
+/* The row form, into out: SOTTO_ETOOBIG if it takes more than capacity or
+ * EVENT_ROW_MAX bytes, SOTTO_EINVAL if a value does not fit its field. No
+ * allocation. Little endian: u16 index, u32 consent, presence bitmap (lowest
+ * bit first), then the present values in order: i64 number (BOOL: u8), id of
+ * its bits, text after its u16 size. */
+enum sotto_err event_encode(const struct policy *p, const struct event *ev,
+                            uint8_t *out, size_t capacity, size_t *size);
+/* Texts borrow from row. SOTTO_EDECODE. */
+enum sotto_err event_decode(const struct policy *p, struct span row,
+                            struct event *ev);
+
+/* The value of a role, or NULL if the event has none or it is absent. */
+const struct event_value *event_role_value(const struct policy *p,
+                                           const struct event *ev,
+                                           enum role role);
+
+#endif

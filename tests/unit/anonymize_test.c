@@ -1,0 +1,575 @@
+/* Tests of the crossing from raw to anonymous. */
+#include "policy/anonymize.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../support/sample_event.h"
+
+#define NOW INT64_C(1800000000123)
+
+struct raw {
+    struct raw_field fields[RAW_FIELDS_MAX];
+    size_t count;
+};
+
+static struct raw_field *give(struct raw *r, const char *path,
+                              enum raw_kind kind)
+{
+    struct raw_field *f = &r->fields[r->count++];
+
+    memset(f, 0, sizeof(*f));
+    f->path = span_text(path);
+    f->kind = (uint8_t)kind;
+    return f;
+}
+
+static void give_text(struct raw *r, const char *path, const char *text)
+{
+    give(r, path, RAW_TEXT)->text = span_text(text);
+}
+
+static void give_number(struct raw *r, const char *path, enum raw_kind kind,
+                        int64_t number)
+{
+    give(r, path, kind)->number = number;
+}
+
+struct bench { /* what a test stands on */
+    struct policy *policy;
+    struct pseudonym_keys *keys;
+    struct sessions sessions;
+    struct anonymizer a;
+    struct raw raw;
+    struct event ev;
+    uint32_t emptied;
+};
+
+static void key_add(struct pseudonym_keys *k, const char *name, int byte)
+{
+    sample_copy(k->names[k->count], NAME_MAX_SIZE, name);
+    memset(k->secrets[k->count++], byte, 32);
+}
+
+static int setup(void **state)
+{
+    static const uint8_t table_key[16] = {1};
+    static struct bench b;
+
+    memset(&b, 0, sizeof(b));
+    b.policy = sample_policy();
+    b.keys = pseudonym_keys_make();
+    key_add(b.keys, "day", 0x22);
+    key_add(b.keys, "visitor", 0x11);
+    b.sessions.table = session_table_make(table_key);
+    b.a = (struct anonymizer){.policy = b.policy,
+                              .keys = b.keys,
+                              .granted = 1u << SAMPLE_MEASURE |
+                                         1u << SAMPLE_PERSONALISE,
+                              .sessions = &b.sessions,
+                              .now_ms = NOW};
+    give_text(&b.raw, "userId", "u-1");
+    give_text(&b.raw, "anonymousId", "a-1");
+    give_text(&b.raw, "context.session", "s-1");
+    give_text(&b.raw, "properties.product_id", "SKU 1");
+    give_text(&b.raw, "properties.category",
+              "b\xc3\xbc"
+              "cher");
+    give(&b.raw, "properties.price", RAW_REAL)->real = 12.99;
+    give_number(&b.raw, "properties.quantity", RAW_INT, 2);
+    *state = &b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+
+    session_table_free(b->sessions.table);
+    pseudonym_keys_free(b->keys);
+    policy_free(b->policy);
+    return 0;
+}
+
+static enum drop_reason take_at(struct bench *b, const char *name,
+                                int64_t time_ms)
+{
+    struct raw_event raw = {.name = span_text(name),
+                            .time_ms = time_ms,
+                            .fields = b->raw.fields,
+                            .field_count = b->raw.count};
+
+    b->emptied = 0;
+    return anonymize(&b->a, &raw, &b->ev, &b->emptied);
+}
+
+static enum drop_reason take(struct bench *b)
+{
+    return take_at(b, "Product Viewed", NOW);
+}
+
+static struct raw_field *raw_of(struct bench *b, const char *path)
+{
+    for (size_t i = 0; i < b->raw.count; i++)
+        if (span_equal(b->raw.fields[i].path, span_text(path)))
+            return &b->raw.fields[i];
+    fail();
+    return NULL;
+}
+
+static void makes_each_field_by_its_action(void **state)
+{
+    struct bench *b = *state;
+    const struct event_value *v = b->ev.values;
+    uint8_t id[16];
+
+    assert_int_equal(take(b), DROP_NOT);
+    assert_int_equal(b->emptied, 0);
+    assert_int_equal(b->ev.index, 0);
+    assert_int_equal(b->ev.consent, 3);
+    for (unsigned i = 0; i < 9; i++)
+        assert_true(v[i].present);
+    assert_true(v[0].number <= NOW && NOW - v[0].number < 900000);
+    assert_int_equal(v[0].number % 900000, 0);
+    assert_int_equal(
+        pseudonym_make(id, b->policy, b->keys, 0, span_text("u-1")), SOTTO_OK);
+    assert_memory_equal(v[1].id, id, 16);
+    assert_int_equal(
+        pseudonym_make(id, b->policy, b->keys, 1, span_text("a-1")), SOTTO_OK);
+    assert_memory_equal(v[2].id, id, 8);
+    memset(id, 0, sizeof(id));
+    assert_memory_equal(v[2].id + 8, id, 8);
+    assert_int_equal(v[3].number, 1);
+    assert_true(span_equal(v[4].text, span_text("SKU 1")));
+    assert_int_equal(v[6].number, 12990000);
+    assert_int_equal(v[7].number, 10 * MONEY_ONE);
+    assert_int_equal(v[8].number, 2);
+}
+
+static void keeps_the_order_of_the_checks(void **state)
+{
+    struct bench *b = *state;
+    struct policy *p = b->policy;
+
+    b->a.policy = NULL;
+    assert_int_equal(take(b), DROP_NO_POLICY);
+    b->a.policy = p;
+    b->a.now_ms = p->effective_ms - 1;
+    assert_int_equal(take(b), DROP_NO_POLICY);
+    b->a.now_ms = p->expires_ms - 1;
+    assert_int_equal(take_at(b, "Product Viewed", p->expires_ms - 1), DROP_NOT);
+    b->a.now_ms = p->expires_ms;
+    assert_int_equal(take(b), DROP_EXPIRED);
+    b->a.now_ms = NOW;
+    assert_int_equal(take_at(b, "Product Clicked", NOW), DROP_UNKNOWN_EVENT);
+    assert_int_equal(take_at(b, "Product Viewed", -1), DROP_BAD_TIME);
+    assert_int_equal(take_at(b, "Product Viewed", TIME_MAX_MS + 1),
+                     DROP_BAD_TIME);
+    assert_int_equal(take_at(b, "Product Viewed", INT64_MAX), DROP_BAD_TIME);
+    assert_int_equal(take_at(b, "Product Viewed", WHEN_NONE), DROP_NOT);
+}
+
+static void consent_decides_event_and_field(void **state)
+{
+    struct bench *b = *state;
+
+    b->a.granted = 1u << SAMPLE_PERSONALISE;
+    assert_int_equal(take(b), DROP_NO_CONSENT);
+    b->a.granted = 0;
+    assert_int_equal(take(b), DROP_NO_CONSENT);
+    b->a.granted = 1u << SAMPLE_MEASURE;
+    assert_int_equal(take(b), DROP_NOT);
+    assert_false(b->ev.values[1].present); /* the stable id */
+    assert_true(b->ev.values[2].present);
+    assert_int_equal(b->emptied, 0); /* not given is not misfit */
+    b->a.granted = UINT32_MAX;       /* of purposes there are three */
+    assert_int_equal(take(b), DROP_NOT);
+    assert_int_equal(b->ev.consent, 7);
+    b->policy->events[0].fields[1].required = true;
+    b->a.granted = 1u << SAMPLE_MEASURE;
+    assert_int_equal(take(b), DROP_NO_CONSENT);
+}
+
+static void retention_counts_the_time_of_the_event(void **state)
+{
+    struct bench *b = *state;
+
+    assert_int_equal(take_at(b, "Product Viewed", NOW - 395 * DAY_MS),
+                     DROP_NOT);
+    assert_int_equal(take_at(b, "Product Viewed", NOW - 395 * DAY_MS - 1),
+                     DROP_TOO_OLD);
+    /* the purpose of one field ends earlier */
+    assert_int_equal(take_at(b, "Product Viewed", NOW - 180 * DAY_MS),
+                     DROP_NOT);
+    assert_true(b->ev.values[1].present);
+    assert_int_equal(take_at(b, "Product Viewed", NOW - 180 * DAY_MS - 1),
+                     DROP_NOT);
+    assert_false(b->ev.values[1].present);
+    assert_int_equal(take_at(b, "Product Viewed", NOW + 400 * DAY_MS),
+                     DROP_NOT);
+}
+
+static void required_fields_must_be_there_and_fit(void **state)
+{
+    struct bench *b = *state;
+    struct raw_field *item = raw_of(b, "properties.product_id");
+
+    item->text = span_text("a@b");
+    assert_int_equal(take(b), DROP_MISSING_FIELD);
+    assert_int_equal(b->emptied, 1);
+    assert_int_equal(take_at(b, "Order Completed", NOW), DROP_NOT);
+    assert_false(b->ev.values[4].present);
+    assert_int_equal(b->emptied, 1);
+    item->path = span_text("properties.other");
+    assert_int_equal(take(b), DROP_MISSING_FIELD);
+    assert_int_equal(b->emptied, 0);
+}
+
+struct conversion {
+    const char *path;
+    unsigned field;
+    enum raw_kind kind;
+    const char *text;
+    double real;
+    int64_t number;
+    bool fits;
+    int64_t expected;
+};
+
+static void converts_by_the_type_of_the_field(void **state)
+{
+    static const char price[] = "properties.price";
+    static const char quantity[] = "properties.quantity";
+    const struct conversion rows[] = {
+        {price, 6, RAW_TEXT, "-2.55", 0, 0, true, -2550000},
+        {price, 6, RAW_TEXT, "2,55", 0, 0, false, 0},
+        {price, 6, RAW_INT, "", 0, 3, true, 3000000},
+        {price, 6, RAW_INT, "", 0, INT64_MAX / MONEY_ONE + 1, false, 0},
+        {price, 6, RAW_MONEY, "", 0, 5, true, 5},
+        {price, 6, RAW_REAL, "", 0.1 + 0.2, 0, true, 300000},
+        {price, 6, RAW_REAL, "", -19.99, 0, true, -19990000},
+        {price, 6, RAW_REAL, "", 1.0 / 3, 0, false, 0},
+        {price, 6, RAW_REAL, "", 1e13, 0, false, 0},
+        {price, 6, RAW_REAL, "", NAN, 0, false, 0},
+        {price, 6, RAW_REAL, "", -INFINITY, 0, false, 0},
+        {price, 6, RAW_BOOL, "", 0, 1, false, 0},
+        {price, 7, RAW_REAL, "", 249.999999, 0, true, 50 * MONEY_ONE},
+        {price, 7, RAW_INT, "", 0, 250, true, 250 * MONEY_ONE},
+        {price, 7, RAW_INT, "", 0, -5, true, 0},
+        {quantity, 8, RAW_TEXT, "-12", 0, 0, true, -12},
+        {quantity, 8, RAW_TEXT, "12.0", 0, 0, false, 0},
+        {quantity, 8, RAW_REAL, "", 12.0, 0, true, 12},
+        {quantity, 8, RAW_REAL, "", 12.5, 0, false, 0},
+        {quantity, 8, RAW_REAL, "", 1e300, 0, false, 0},
+        {quantity, 8, RAW_REAL, "", NAN, 0, false, 0},
+        {quantity, 8, RAW_MONEY, "", 0, 12, false, 0},
+    };
+    struct bench *b = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct conversion *row = &rows[i];
+        struct raw_field *f = raw_of(b, row->path);
+
+        f->kind = (uint8_t)row->kind;
+        f->text = span_text(row->text);
+        f->real = row->real;
+        f->number = row->number;
+        assert_int_equal(take(b), DROP_NOT);
+        if (b->ev.values[row->field].present != row->fits ||
+            (row->fits && b->ev.values[row->field].number != row->expected))
+            fail_msg("row %zu", i);
+    }
+}
+
+static void whole_numbers_become_kept_text_and_ids(void **state)
+{
+    struct bench *b = *state;
+    uint8_t id[16];
+
+    give_number(&b->raw, "x", RAW_INT, 0);
+    *raw_of(b, "properties.product_id") =
+        (struct raw_field){.path = span_text("properties.product_id"),
+                           .kind = RAW_INT,
+                           .number = 123};
+    *raw_of(b, "userId") = (struct raw_field){
+        .path = span_text("userId"), .kind = RAW_INT, .number = -7};
+    *raw_of(b, "properties.category") =
+        (struct raw_field){.path = span_text("properties.category"),
+                           .kind = RAW_INT,
+                           .number = INT64_MIN};
+    assert_int_equal(take(b), DROP_NOT);
+    assert_true(span_equal(b->ev.values[4].text, span_text("123")));
+    assert_true(
+        span_equal(b->ev.values[5].text, span_text("-9223372036854775808")));
+    pseudonym_make(id, b->policy, b->keys, 0, span_text("-7"));
+    assert_memory_equal(b->ev.values[1].id, id, 16);
+}
+
+static void normalizes_before_it_hashes(void **state)
+{
+    struct bench *b = *state;
+    uint8_t plain[16], other[16];
+    char long_id[RAW_ID_MAX + 2];
+
+    pseudonym_make(plain, b->policy, b->keys, 0, span_text("u-1"));
+    pseudonym_make(other, b->policy, b->keys, 0, span_text(" \tu-1\r\n"));
+    assert_memory_equal(plain, other, 16);
+    pseudonym_make(other, b->policy, b->keys, 0, span_text("U-1"));
+    assert_memory_not_equal(plain, other, 16);
+    b->policy->ids[0].normalize = NORMALIZE_LOWER;
+    pseudonym_make(other, b->policy, b->keys, 0, span_text(" U-1"));
+    assert_memory_equal(plain, other, 16);
+    b->policy->ids[0].normalize = NORMALIZE_NONE;
+    pseudonym_make(other, b->policy, b->keys, 0, span_text(" u-1"));
+    assert_memory_not_equal(plain, other, 16);
+    b->policy->ids[0].normalize = NORMALIZE_TRIM;
+    assert_int_equal(
+        pseudonym_make(other, b->policy, b->keys, 0, span_text(" \n")),
+        SOTTO_EINVAL);
+    memset(long_id, 'a', sizeof(long_id));
+    assert_int_equal(pseudonym_make(other, b->policy, b->keys, 0,
+                                    span_of(long_id, RAW_ID_MAX)),
+                     SOTTO_OK);
+    assert_int_equal(pseudonym_make(other, b->policy, b->keys, 0,
+                                    span_of(long_id, RAW_ID_MAX + 1)),
+                     SOTTO_EINVAL);
+    b->keys->count = 1; /* "visitor" is gone */
+    assert_int_equal(
+        pseudonym_make(other, b->policy, b->keys, 0, span_text("u-1")),
+        SOTTO_ENOTFOUND);
+}
+
+/* Python: hashlib.blake2b(b"acme-retail\0userId\0" + bytes(8) + b"u-1",
+ * digest_size=16, key=b"\x11" * 32).hexdigest() */
+static void pseudonyms_are_frozen(void **state)
+{
+    struct bench *b = *state;
+    uint8_t id[16], expected[16];
+
+    assert_int_equal(sample_hex(expected, "f2fbb95432c0bd5999b0dacfd082364b"),
+                     16);
+    pseudonym_make(id, b->policy, b->keys, 0, span_text("u-1"));
+    assert_memory_equal(id, expected, 16);
+}
+
+static void ids_do_not_link_across_tenants_keys_and_paths(void **state)
+{
+    struct bench *b = *state;
+    uint8_t ids[4][16];
+
+    pseudonym_make(ids[0], b->policy, b->keys, 0, span_text("u-1"));
+    b->policy->tenant[0] = 'b';
+    pseudonym_make(ids[1], b->policy, b->keys, 0, span_text("u-1"));
+    b->policy->tenant[0] = 'a';
+    b->policy->ids[0].key = 1;
+    pseudonym_make(ids[2], b->policy, b->keys, 0, span_text("u-1"));
+    b->policy->ids[0].key = 0;
+    sample_copy(b->policy->ids[0].from, PATH_MAX_SIZE, "email");
+    pseudonym_make(ids[3], b->policy, b->keys, 0, span_text("u-1"));
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned j = 0; j < i; j++)
+            assert_memory_not_equal(ids[i], ids[j], 8);
+    /* the end of one part is not the beginning of the next */
+    sample_copy(b->policy->ids[0].from, PATH_MAX_SIZE, "ab");
+    pseudonym_make(ids[0], b->policy, b->keys, 0, span_text("c"));
+    sample_copy(b->policy->ids[0].from, PATH_MAX_SIZE, "a");
+    pseudonym_make(ids[1], b->policy, b->keys, 0, span_text("bc"));
+    assert_memory_not_equal(ids[0], ids[1], 8);
+}
+
+static void identify_caches_and_a_raw_id_goes_before(void **state)
+{
+    struct bench *b = *state;
+    struct person person = {0};
+    uint8_t u2[16];
+
+    b->a.person = &person;
+    assert_int_equal(person_identify(&person, b->policy, b->keys,
+                                     span_text("userId"), span_text("u-2")),
+                     SOTTO_OK);
+    assert_int_equal(person.known, 1);
+    pseudonym_make(u2, b->policy, b->keys, 0, span_text("u-2"));
+    assert_int_equal(take(b), DROP_NOT); /* raw u-1 */
+    assert_memory_not_equal(b->ev.values[1].id, u2, 16);
+    raw_of(b, "userId")->path = span_text("x");
+    raw_of(b, "anonymousId")->path = span_text("y");
+    assert_int_equal(take(b), DROP_NOT);
+    assert_memory_equal(b->ev.values[1].id, u2, 16);
+    assert_false(b->ev.values[2].present); /* never identified */
+    assert_int_equal(person_identify(&person, b->policy, b->keys,
+                                     span_text("userId"), span_text(" ")),
+                     SOTTO_EINVAL);
+    assert_int_equal(person.known, 0); /* nobody, not the one before */
+    assert_int_equal(take(b), DROP_NOT);
+    assert_false(b->ev.values[1].present);
+    assert_int_equal(person_identify(&person, b->policy, b->keys,
+                                     span_text("email"), span_text("e")),
+                     SOTTO_OK);
+    assert_int_equal(person.known, 0);
+}
+
+static int64_t session_of(struct bench *b, const char *raw_id)
+{
+    raw_of(b, "context.session")->text = span_text(raw_id);
+    assert_int_equal(take(b), DROP_NOT);
+    return b->ev.values[3].present ? b->ev.values[3].number : 0;
+}
+
+static void sessions_are_small_numbers(void **state)
+{
+    struct bench *b = *state;
+    struct session_table *table = b->sessions.table;
+
+    assert_int_equal(session_of(b, "s-1"), 1);
+    assert_int_equal(session_of(b, "s-2"), 2);
+    assert_int_equal(session_of(b, "s-1"), 1);
+    assert_int_equal(session_of(b, ""), 0); /* not somebody else's */
+    for (unsigned i = 0; i < 100000; i++) {
+        char raw_id[16];
+
+        snprintf(raw_id, sizeof(raw_id), "n%u", i);
+        assert_int_equal(session_of(b, raw_id), 3 + i);
+        if (i % 50 == 0)
+            assert_int_equal(session_of(b, "s-1"), 1); /* seen: stays */
+    }
+    assert_int_equal(session_of(b, "s-2"), 100003); /* replaced long ago */
+
+    b->sessions.table = NULL;
+    b->sessions.current = 5;
+    assert_int_equal(session_of(b, "s-1"), 5);
+    b->sessions.current = 0;
+    assert_int_equal(session_of(b, "s-1"), 0);
+    b->a.sessions = NULL;
+    assert_int_equal(session_of(b, "s-1"), 0);
+    b->sessions.table = table;
+}
+
+static size_t row_of(struct bench *b, uint8_t row[EVENT_ROW_MAX])
+{
+    size_t size;
+
+    assert_int_equal(event_encode(b->policy, &b->ev, row, EVENT_ROW_MAX, &size),
+                     SOTTO_OK);
+    return size;
+}
+
+/* Fields the policy does not list, and values it drops, leave no trace. */
+static void unlisted_fields_do_not_interfere(void **state)
+{
+    struct bench *b = *state;
+    uint8_t first[EVENT_ROW_MAX], second[EVENT_ROW_MAX];
+    uint64_t rng = 17;
+    size_t size, listed = b->raw.count;
+
+    b->a.granted = 1u << SAMPLE_MEASURE;
+    assert_int_equal(take(b), DROP_NOT);
+    size = row_of(b, first);
+    for (unsigned i = 0; i < 500; i++) {
+        static const char *const paths[] = {
+            "userId " /* not quite */, "context.ip",
+            "properties.email",        "properties.product_i",
+            "properties.product_idx",  ""};
+        char text[20];
+
+        b->raw.count = listed;
+        for (unsigned n = sample_below(&rng, 10); n > 0; n--) {
+            snprintf(text, sizeof(text), "%u", sample_below(&rng, 1000));
+            give_text(&b->raw, paths[sample_below(&rng, 6)], text);
+            b->raw.fields[b->raw.count - 1].text = span_text("canary");
+        }
+        snprintf(text, sizeof(text), "u-%u", i);
+        raw_of(b, "userId")->text = span_text(text); /* no consent for it */
+        assert_int_equal(take(b), DROP_NOT);
+        assert_int_equal(row_of(b, second), size);
+        assert_memory_equal(first, second, size);
+    }
+}
+
+static void random_field(struct raw *r, uint64_t *rng, char text[8])
+{
+    static const char *const paths[] = {
+        "properties.p0", "properties.p1", "properties.p2", "properties.p3",
+        "properties.p4", "properties.p5", "secret",        "userId"};
+    struct raw_field *f = give(r, paths[sample_below(rng, 8)], RAW_TEXT);
+    static const double reals[] = {0.5, 7, -1e300, 1e18, 0.000001};
+    unsigned size = sample_below(rng, 8);
+
+    for (unsigned i = 0; i < size; i++)
+        text[i] = "a1\xc3\xa4\0m-9"[sample_below(rng, 8)];
+    f->kind = (uint8_t)sample_below(rng, RAW_BOOL + 2); /* one is none */
+    f->text = span_of(text, size);
+    f->number = sample_below(rng, 2) ? (int64_t)sample_random(rng)
+                                     : (int64_t)sample_below(rng, 3);
+    f->real = reals[sample_below(rng, 5)];
+}
+
+/* Whatever is given: an event has only what the policy lists, of the type it
+ * says, under a purpose that is granted. */
+static void takes_nothing_by_default(void **state)
+{
+    struct bench *b = *state;
+    uint64_t rng = 23;
+    unsigned taken = 0, present = 0;
+
+    for (unsigned i = 0; i < 4000; i++) {
+        struct policy *p = sample_random_policy(&rng);
+        char texts[20][8], name[16];
+
+        b->a.policy = p;
+        b->a.granted =
+            (uint32_t)sample_random(&rng) | (uint32_t)sample_random(&rng);
+        b->raw.count = 0;
+        key_add(b->keys, "a", 1);
+        for (unsigned n = sample_below(&rng, 20); n > 0; n--)
+            random_field(&b->raw, &rng, texts[n]);
+        snprintf(name, sizeof(name), "Event %u", sample_below(&rng, 7));
+        memset(&b->ev, 0xaa, sizeof(b->ev));
+        if (take_at(b, name, NOW) == DROP_NOT) {
+            const struct policy_event *e = &p->events[b->ev.index];
+
+            assert_true(b->a.granted >> e->purpose & 1);
+            for (unsigned f = 0; f < e->field_count; f++) {
+                const struct event_value *v = &b->ev.values[f];
+
+                if (!v->present)
+                    continue;
+                assert_true(event_value_fits(&e->fields[f], v));
+                assert_true(b->a.granted >> e->fields[f].purpose & 1);
+                if (e->fields[f].pattern)
+                    assert_true(pattern_match(e->fields[f].pattern, v->text));
+                present++;
+            }
+            taken++;
+        }
+        b->keys->count = 2;
+        policy_free(p);
+    }
+    assert_true(taken > 500 && present > 1000);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(makes_each_field_by_its_action),
+        TEST(keeps_the_order_of_the_checks),
+        TEST(consent_decides_event_and_field),
+        TEST(retention_counts_the_time_of_the_event),
+        TEST(required_fields_must_be_there_and_fit),
+        TEST(converts_by_the_type_of_the_field),
+        TEST(whole_numbers_become_kept_text_and_ids),
+        TEST(normalizes_before_it_hashes),
+        TEST(pseudonyms_are_frozen),
+        TEST(ids_do_not_link_across_tenants_keys_and_paths),
+        TEST(identify_caches_and_a_raw_id_goes_before),
+        TEST(sessions_are_small_numbers),
+        TEST(unlisted_fields_do_not_interfere),
+        TEST(takes_nothing_by_default),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
