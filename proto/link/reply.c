@@ -154,8 +154,8 @@ enum sotto_err replier_open(struct replier **out, uv_loop_t *loop,
     rv = listen_at(r, address);
     if (rv != 0) {
         why_say(why, SOTTO_EIO,
-                "listen %s: %s; choose a free tcp://HOST:PORT with --listen "
-                "or in the settings",
+                "listen %s: %s; write another tcp://HOST:PORT at `listen` in "
+                "aggregator.yaml",
                 address, nng_strerror(rv));
         r->socket.id = 0;
         replier_close(r, NULL, NULL);

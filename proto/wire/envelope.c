@@ -65,6 +65,23 @@ void chain_next(uint8_t chain[HASH_SIZE], struct span body)
     hash_bytes(chain, span_of(chain, HASH_SIZE), span_of(hash, HASH_SIZE));
 }
 
+enum sotto_err envelope_chain(uint8_t chain[HASH_SIZE],
+                              const struct envelope *e)
+{
+    struct void_body stood;
+    enum sotto_err err;
+
+    if (e->kind != KIND_VOID) {
+        chain_next(chain, e->body);
+        return SOTTO_OK;
+    }
+    err = message_decode(&stood, MESSAGE_VOID, e->body);
+    if (!err)
+        hash_bytes(chain, span_of(chain, HASH_SIZE),
+                   span_of(stood.body_hash, HASH_SIZE));
+    return err;
+}
+
 static uint32_t log2_floor(uint64_t value)
 {
     uint32_t log = 0;
@@ -260,9 +277,10 @@ enum sotto_err envelope_write(struct buf *out, struct envelope *head,
         e.body = span_of(sealed.data, sealed.size);
     }
     if (!err) {
-        chain_next(e.chain, e.body);
-        err = head_pack(out, &e, &body_at);
+        err = envelope_chain(e.chain, &e);
     }
+    if (!err)
+        err = head_pack(out, &e, &body_at);
     if (!err)
         err = envelope_sign(out, &e, sender);
     if (!err) {
@@ -423,8 +441,9 @@ static enum sotto_err place_again(struct buf *out, struct envelope *e,
     e->stream = stream;
     e->sequence = sequence;
     memcpy(e->chain, chain, HASH_SIZE);
-    chain_next(e->chain, e->body);
-    err = head_pack(out, e, &body_at);
+    err = envelope_chain(e->chain, e);
+    if (!err)
+        err = head_pack(out, e, &body_at);
     if (!err)
         err = envelope_sign(out, e, sender);
     if (!err)

@@ -17,7 +17,9 @@
  * after opening, so nobody can sign another's ciphertext as his own. A plain
  * body is the payload itself, uncompressed.
  *
- * chain = BLAKE2b-256(previous chain | BLAKE2b-256(body)).
+ * chain = BLAKE2b-256(previous chain | BLAKE2b-256(body)). A void stands in
+ * the place of a body that is gone and carries that body's hash; its chain is
+ * made of the hash it carries, so no later chain changes.
  * Padmé: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files",
  * PoPETs 2019, algorithm 1. */
 #ifndef SOTTO_WIRE_ENVELOPE_H
@@ -72,8 +74,8 @@ enum sotto_err envelope_rewrite(struct buf *out, struct span envelope,
                                 uint64_t stream, uint64_t sequence,
                                 uint8_t chain[HASH_SIZE],
                                 const struct keys *sender);
-/* A void in an envelope's place: says what stood there. Needs no secret of the
- * recipient; envelope must parse. */
+/* A void in an envelope's place: says what stood there, with the same chain.
+ * Needs no secret of the recipient; envelope must parse. */
 enum sotto_err envelope_void(struct buf *out, struct span envelope,
                              uint64_t stream, uint64_t sequence,
                              uint8_t chain[HASH_SIZE], uint64_t events,
@@ -101,6 +103,9 @@ enum sotto_err payload_unzip(struct buf *out, struct span zipped, size_t max);
 enum sotto_err payload_zip(struct buf *out, struct span plain);
 
 void chain_next(uint8_t chain[HASH_SIZE], struct span body);
+/* The chain after e; SOTTO_EDECODE for a void that cannot be read. */
+enum sotto_err envelope_chain(uint8_t chain[HASH_SIZE],
+                              const struct envelope *e);
 uint64_t padme(uint64_t size); /* the padded size */
 
 #endif
