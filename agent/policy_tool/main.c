@@ -1,0 +1,123 @@
+/* sotto-policy: the privacy officer's tool. The table of its verbs, and what
+ * they share. */
+#include "agent/policy_tool/verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+static const struct verb_row verbs[] = {
+    {"keygen", "", "make a signing key and the secret of all pseudonyms",
+     "Writes NAME.pub, NAME.sec and pseudonym.secret into DIR. Nothing is "
+     "overwritten. Keep a copy of pseudonym.secret where the aggregator's "
+     "operators cannot read it: without it no pseudonym can be made again.",
+     keygen_options, 0, 0, keygen_run},
+    {"lint", "P.yaml", "what is risky in a policy, with place and mend",
+     "Exit code 1 if there is any finding.", lint_options, 1, 1, lint_run_verb},
+    {"dryrun", "P.yaml|FILE", "sample events before and after",
+     "Runs events through the policy here, with the code that the agents run, "
+     "and shows what each was, what is left of it, and the bytes on the wire. "
+     "Without --keys the pseudonyms come from a throwaway secret.",
+     dryrun_options, 1, 1, dryrun_run_verb},
+    {"build", "P.yaml", "compile a policy to the form that is signed",
+     "Prints the hash, which the next version names under `previous`.",
+     build_options, 1, 1, build_run},
+    {"sign", "FILE", "sign a compiled policy",
+     "Writes FILE.NAME.minisig, where NAME is the key's file name without "
+     ".sec. `minisign -V` verifies it too.",
+     sign_options, 1, 1, sign_run},
+    {"verify", "FILE", "check the signatures beside a compiled policy",
+     "By the signers rule of the policy itself; with --signer all of those "
+     "must have signed; with --previous the signers rule of that version, and "
+     "the chain. Exit code 3 if it does not hold.",
+     verify_options, 1, 1, verify_run},
+    {"bundle", "", "the encrypted file that enrols an agent",
+     "Holds the signers, the signed policy and the pseudonym keys, under a "
+     "one-time code that is printed once. Carry file and code by different "
+     "ways.",
+     bundle_options, 0, 0, bundle_run},
+    {"subject", "", "the pseudonym of a person",
+     "The only place where that can be done. Use --id - to read the id from "
+     "standard input, which keeps it out of the shell's history.",
+     subject_options, 0, 0, subject_run},
+    {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+int verb_fail(enum sotto_err err, const struct why *why)
+{
+    fprintf(stderr, "sotto-policy: %s\n", why->text);
+    return (int)err_exit(err);
+}
+
+int verb_json(json_t *j, int code)
+{
+    if (!j || json_dumpf(j, stdout, JSON_INDENT(2)) != 0 ||
+        putchar('\n') == EOF) {
+        fprintf(stderr, "sotto-policy: the output cannot be written\n");
+        code = EXIT_USAGE;
+    }
+    json_decref(j);
+    return code;
+}
+
+void verb_hash(char out[HASH_TEXT_SIZE], const uint8_t hash[HASH_SIZE])
+{
+    static const char prefix[] = "blake2b:";
+
+    memcpy(out, prefix, sizeof(prefix) - 1);
+    sodium_bin2hex(out + sizeof(prefix) - 1,
+                   HASH_TEXT_SIZE - (sizeof(prefix) - 1), hash, HASH_SIZE);
+}
+
+/* A compiled policy begins as a msgpack array does; no text does. */
+static bool is_compiled(const struct buf *bytes)
+{
+    return bytes->size > 0 &&
+           ((bytes->data[0] & 0xf0) == 0x90 || bytes->data[0] == 0xdc);
+}
+
+enum sotto_err verb_policy(struct policy **out, const char *file,
+                           struct why *why)
+{
+    const struct signer_keys unknown = {.count = -1};
+    struct compiled *compiled;
+    struct buf bytes;
+    enum sotto_err err;
+
+    buf_init(&bytes, YAML_BYTES_MAX);
+    err = buf_read_file(&bytes, file);
+    if (err) {
+        why_say(why, err, "%s: cannot be read: %s", file, err_text(err));
+    } else if (is_compiled(&bytes)) {
+        err = policy_load(out, span_of(bytes.data, bytes.size));
+        if (err)
+            why_say(why, err, "%s: is not a compiled policy: %s", file,
+                    err_text(err));
+    } else {
+        err = compile_text(&compiled, file, span_of(bytes.data, bytes.size),
+                           &unknown, why);
+        if (!err) {
+            *out = compiled->policy;
+            compiled->policy = NULL;
+            compiled_free(compiled);
+        }
+    }
+    buf_fini(&bytes);
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    const struct rlimit none = {0, 0};
+
+    /* Keys and raw samples live here: no core, no debugger of other users. */
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (sodium_init() < 0) {
+        fprintf(stderr, "sotto-policy: there is no source of randomness\n");
+        return EXIT_USAGE;
+    }
+    return cli_main("sotto-policy", "The privacy officer's tool.", verbs, argc,
+                    argv);
+}
