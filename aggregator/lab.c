@@ -488,9 +488,9 @@ static enum sotto_err choose_kinds(struct lab *lab, struct why *why)
         return SOTTO_OK;
     near = cli_nearest(opt.model, names);
     return why_say(why, SOTTO_EINVAL,
-                   "no model has that name; did you mean %s? --help lists "
-                   "them",
-                   near ? near : "all");
+                   "--model %s: there is no such model; did you mean %s? "
+                   "--help lists them",
+                   opt.model, near ? near : "all");
 }
 
 static enum sotto_err check_options(const struct lab *lab, struct why *why)
@@ -561,7 +561,8 @@ int lab_recommend(int argc, const char *const *argv)
     if (lab)
         err = run(lab, &why);
     if (err)
-        fprintf(stderr, "%s\n", why.text[0] ? why.text : err_text(err));
+        fprintf(stderr, "sotto-aggregator lab recommend: %s\n",
+                why.text[0] ? why.text : err_text(err));
     if (lab) {
         for (int i = 0; i < KINDS_MAX; i++)
             recommender_fini(&lab->results[i].model);

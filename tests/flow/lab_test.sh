@@ -37,7 +37,6 @@ for seed in ${LAB_SEEDS:-1}; do
     dir=$work/$seed
     python3 "$source_dir/tests/support/split_retail.py" "$data" "$dir" \
         --seed "$seed"
-    run "$seed" --model itemknn >"$dir/plain.json"
     run "$seed" --model all --validate-history "$dir/validate-history.csv" \
         --validate-truth "$dir/validate-truth.csv" >"$dir/chosen.json"
     run "$seed" --model localridge --threads 1 >"$dir/one.json"
@@ -52,8 +51,7 @@ import json
 import sys
 
 LEAST_NDCG = 0.395   # with parameters chosen on validation users
-LEAST_RATIO = 1.20   # to cosine over the usual 100 neighbours
-LEAST_TUNED = 1.10   # to cosine whose neighbours are chosen as well
+LEAST_RATIO = 1.20   # to item kNN
 
 
 def models(name):
@@ -66,22 +64,18 @@ def table(name):
         return list(csv.DictReader(lines))
 
 
-chosen, plain = models("chosen.json"), models("plain.json")
+chosen = models("chosen.json")
 ridge = chosen["localridge"]
 ndcg = ridge["ndcg@100"]
-cosine = plain["itemknn"]["ndcg@100"]
-tuned = chosen["itemknn"]["ndcg@100"]
-print("localridge %.4f, %.3f x cosine %.4f, %.3f x tuned cosine %.4f, "
-      "popularity %.4f; fit %.2f s, search %.1f s, %s" % (
-          ndcg, ndcg / cosine, cosine, ndcg / tuned, tuned,
-          chosen["popularity"]["ndcg@100"], ridge["fit_seconds"],
-          ridge["search_seconds"], json.dumps(ridge["parameters"])))
-assert plain["itemknn"]["parameters"] == {"neighbours": 100, "shrink": 0}
+knn = chosen["itemknn"]["ndcg@100"]
+print("localridge %.4f, %.3f x itemknn %.4f, popularity %.4f; fit %.2f s, "
+      "search %.1f s, %s" % (
+          ndcg, ndcg / knn, knn, chosen["popularity"]["ndcg@100"],
+          ridge["fit_seconds"], ridge["search_seconds"],
+          json.dumps(ridge["parameters"])))
 assert ridge["evaluated_users"] == 800, ridge
 assert ndcg >= LEAST_NDCG, "localridge %.4f is below %.3f" % (ndcg, LEAST_NDCG)
-assert ndcg >= LEAST_RATIO * cosine, "not %.2f x cosine" % LEAST_RATIO
-assert ndcg >= LEAST_TUNED * tuned, "not %.2f x tuned cosine" % LEAST_TUNED
-assert ridge["search_seconds"] < 60, "the search takes too long"
+assert ndcg >= LEAST_RATIO * knn, "not %.2f x itemknn" % LEAST_RATIO
 
 figures = ("recall@20", "recall@50", "ndcg@100", "coverage@100")
 one, three = models("one.json"), models("three.json")

@@ -1,0 +1,317 @@
+/* See aggregator.h. */
+#include "aggregator/aggregator.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define FOLD_CHUNKS 64               /* between two looks at whether we stop */
+#define PRUNE_AFTER_MS (37 * DAY_MS) /* spool age and replay window */
+
+/* ---- init ---- */
+
+static enum sotto_err
+make_identity(const char *dir, const struct settings *settings, struct why *why)
+{
+    struct store *store = NULL;
+    struct keys *keys = NULL;
+    struct buf secret;
+    enum sotto_err err = store_open(&store, dir, settings->store_key, why);
+
+    buf_init(&secret, 1024);
+    if (!err)
+        err = keys_make(&keys);
+    if (!err)
+        err = keys_save(keys, &secret);
+    if (!err)
+        err = store_put(store, "identity", span_of(secret.data, secret.size));
+    buf_wipe(&secret);
+    keys_free(keys);
+    store_close(store);
+    return err;
+}
+
+enum sotto_err aggregator_init(const char *dir, struct why *why)
+{
+    struct settings settings;
+    struct dirlock lock = {.fd = -1};
+    enum sotto_err err;
+
+    if (sodium_init() < 0)
+        return SOTTO_ECRYPTO;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        return why_say(why, SOTTO_EIO, "%s: cannot be made: %s", dir,
+                       strerror(errno));
+    err = dirlock_take(&lock, dir, true, why);
+    if (!err)
+        err = settings_load(&settings, dir, why);
+    if (!err)
+        err = store_create(dir, settings.store_key, why);
+    if (!err)
+        err = make_identity(dir, &settings, why);
+    dirlock_release(&lock);
+    return err;
+}
+
+/* ---- folding ---- */
+
+static void fold_on_worker(uv_work_t *work)
+{
+    struct aggregator *a = work->data;
+    bool more = false;
+
+    a->fold_err = views_fold(a->views, FOLD_CHUNKS, &more);
+    a->fold_again |= more;
+}
+
+static void finish_stopping(struct aggregator *a);
+
+static void fold_on_loop(uv_work_t *work, int status)
+{
+    struct aggregator *a = work->data;
+
+    (void)status;
+    a->folding = false;
+    if (a->fold_err)
+        log_error("views", "folding failed: %s", err_text(a->fold_err));
+    if (a->stopping) {
+        a->parts--;
+        finish_stopping(a);
+        return;
+    }
+    if (a->publisher)
+        publisher_folded(a->publisher);
+    if (a->fold_again && !a->fold_err)
+        aggregator_fold(a);
+}
+
+void aggregator_fold(struct aggregator *a)
+{
+    if (a->folding) {
+        a->fold_again = true;
+        return;
+    }
+    a->folding = true;
+    a->fold_again = false;
+    a->fold.data = a;
+    if (uv_queue_work(a->loop, &a->fold, fold_on_worker, fold_on_loop) != 0)
+        abort(); /* only for a NULL callback */
+}
+
+bool aggregator_folded(const struct aggregator *a)
+{
+    return !a->folding && views_applied(a->views) >= log_last(a->store);
+}
+
+/* ---- open ---- */
+
+static enum sotto_err load_identity(struct aggregator *a)
+{
+    struct buf secret;
+    enum sotto_err err;
+
+    buf_init(&secret, 1024);
+    err = store_get(a->store, "identity", &secret);
+    if (!err)
+        err = keys_load(&a->keys, span_of(secret.data, secret.size));
+    buf_wipe(&secret);
+    return err;
+}
+
+static void committed_on_loop(void *owner)
+{
+    aggregator_fold(owner);
+}
+
+static void enrolled_on_loop(void *owner, struct agent_row *agent)
+{
+    struct aggregator *a = owner;
+
+    log_info("roster", "%s is enrolled", agent->name);
+    publisher_agent(a->publisher, agent->number);
+}
+
+static void poll_on_loop(void *owner, struct call *call,
+                         struct agent_row *agent,
+                         const uint8_t nonce[NONCE_SIZE],
+                         const struct poll *poll)
+{
+    struct aggregator *a = owner;
+
+    publisher_poll(a->publisher, call, agent, nonce, poll);
+}
+
+static enum sotto_err open_link(struct aggregator *a, struct why *why)
+{
+    const struct publisher_parts publishing = {
+        .loop = a->loop,
+        .dir = a->dir,
+        .key_file = a->settings.store_key,
+        .keys = a->keys,
+        .store = a->store,
+        .roster = a->roster,
+        .policies = a->policies,
+        .views = a->views,
+        .registry = a->registry,
+    };
+    struct ingest_parts ingesting = {
+        .loop = a->loop,
+        .address = a->settings.listen,
+        .dir = a->dir,
+        .key_file = a->settings.store_key,
+        .keys = a->keys,
+        .store = a->store,
+        .roster = a->roster,
+        .policies = a->policies,
+        .contexts_max = (uint32_t)a->settings.agents_max * 2,
+        .poll = poll_on_loop,
+        .committed = committed_on_loop,
+        .enrolled = enrolled_on_loop,
+        .owner = a,
+    };
+    enum sotto_err err = publisher_open(&a->publisher, &publishing, why);
+
+    keys_peer(a->keys, &ingesting.self);
+    if (!err)
+        err = ingest_open(&a->ingest, &ingesting, why);
+    return err;
+}
+
+static enum sotto_err open_parts(struct aggregator *a, bool link,
+                                 struct why *why)
+{
+    enum sotto_err err =
+        store_open(&a->store, a->dir, a->settings.store_key, why);
+
+    if (!err)
+        err = load_identity(a);
+    if (!err)
+        err = roster_open(&a->roster, a->store);
+    if (!err)
+        err = policies_open(&a->policies, a->store);
+    if (!err)
+        err = registry_open(&a->registry, a->store);
+    if (!err)
+        err =
+            log_prune(a->store, clock_wall_ms(&clock_system) - PRUNE_AFTER_MS);
+    if (!err)
+        err = views_open(&a->views, a->dir, a->settings.store_key,
+                         policies_find, a->policies, why);
+    if (!err && link)
+        err = open_link(a, why);
+    if (err && !*why->text)
+        why_say(why, err, "%s: %s", a->dir, err_text(err));
+    return err;
+}
+
+static void aggregator_free(struct aggregator *a)
+{
+    views_close(a->views);
+    registry_close(a->registry);
+    policies_close(a->policies);
+    roster_close(a->roster);
+    keys_free(a->keys);
+    store_close(a->store);
+    dirlock_release(&a->lock);
+    free(a);
+}
+
+static void failed_open(void *owner)
+{
+    *(bool *)owner = true;
+}
+
+enum sotto_err aggregator_open(struct aggregator **out, uv_loop_t *loop,
+                               const char *dir, bool link, struct why *why)
+{
+    struct aggregator *a = calloc(1, sizeof *a);
+    enum sotto_err err;
+
+    if (!a)
+        return SOTTO_ENOMEM;
+    why->text[0] = 0;
+    a->loop = loop;
+    a->lock.fd = -1;
+    snprintf(a->dir, sizeof a->dir, "%s", dir);
+    if (sodium_init() < 0) {
+        free(a);
+        return SOTTO_ECRYPTO;
+    }
+    err = dirlock_take(&a->lock, dir, false, why);
+    if (!err)
+        err = settings_load(&a->settings, dir, why);
+    if (!err)
+        err = open_parts(a, link, why);
+    if (err) {
+        bool closed = !a->publisher;
+        if (a->publisher)
+            publisher_close(a->publisher, failed_open, &closed);
+        while (!closed)
+            uv_run(loop, UV_RUN_ONCE);
+        aggregator_free(a);
+        return err;
+    }
+    aggregator_fold(a); /* what was committed before the last stop */
+    *out = a;
+    return SOTTO_OK;
+}
+
+/* ---- stop ---- */
+
+static void finish_stopping(struct aggregator *a)
+{
+    void (*stopped)(void *) = a->stopped;
+    void *owner = a->owner;
+
+    if (a->parts > 0)
+        return;
+    aggregator_free(a);
+    stopped(owner);
+}
+
+static void part_on_closed(void *owner)
+{
+    struct aggregator *a = owner;
+
+    a->parts--;
+    finish_stopping(a);
+}
+
+static void none_on_loop(uv_handle_t *handle)
+{
+    struct aggregator *a = handle->data;
+
+    free(handle);
+    part_on_closed(a);
+}
+
+void aggregator_stop(struct aggregator *a, void (*stopped)(void *owner),
+                     void *owner)
+{
+    uv_timer_t *last = malloc(sizeof *last);
+
+    if (!last)
+        abort(); /* 150 bytes at the very end */
+    a->stopping = true;
+    a->stopped = stopped;
+    a->owner = owner;
+    a->parts = 1 + (a->folding ? 1 : 0);
+    if (a->publisher) {
+        a->parts++;
+        publisher_close(a->publisher, part_on_closed, a);
+    }
+    if (a->ingest) {
+        a->parts++;
+        ingest_close(a->ingest, part_on_closed, a);
+    }
+    /* So that stopped always runs from the loop, whatever had to close. */
+    uv_timer_init(a->loop, last);
+    last->data = a;
+    uv_close((uv_handle_t *)last, none_on_loop);
+}

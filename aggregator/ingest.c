@@ -1,0 +1,812 @@
+/* See ingest.h. A job is one request on its way; its call is held by the link
+ * until the job replies, so the frame's bytes stay where they are. */
+#include "aggregator/ingest.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/dict.h"
+#include "base/log.h"
+#include "delivery/watermark.h"
+#include "policy/batch.h"
+
+#define GROUP_MAX 256
+#define STREAMS_MAX 1000000
+#define RETRY_POLICY_MS 2000
+#define RETRY_BUSY_MS 1000
+#define RETRY_GAP_MS 20
+
+struct job {
+    uv_work_t work;
+    struct ingest *ingest;
+    struct call *call;
+    struct span frame; /* without the nonce */
+    uint8_t nonce[NONCE_SIZE];
+    struct envelope e;
+    struct agent_row *agent_row; /* loop only; may move when agents enrol */
+    uint32_t agent;
+    struct peer peer;
+    const struct policy *policy;
+    /* Filled by the worker. */
+    enum refusal refusal; /* why it is refused, or REFUSAL_NONE */
+    struct buf payload, plain;
+    struct counters counters;
+    uint32_t events;
+    char reason[64]; /* of a void */
+    uint8_t body_hash[HASH_SIZE];
+    struct poll poll;
+    uint32_t stream; /* number of its lane */
+    bool entry;      /* has an entry in the group (not a duplicate) */
+    int64_t held_ms; /* since when it waits for its predecessor (monotonic) */
+    struct job *next;
+};
+
+struct lane { /* one (agent, stream) */
+    uint32_t agent;
+    struct watermark mark;
+    uint8_t committed_chain[HASH_SIZE];
+    struct job *early[WATERMARK_EARLY];
+};
+
+struct ingest {
+    struct ingest_parts use;
+    struct replier *replier;
+    struct store *writer; /* the committing worker's connection */
+    struct dict lane_of;  /* agent, stream -> lane */
+    struct lane *lanes;
+    uint32_t lane_capacity;
+    struct job *group, **group_end; /* waits for the next commit */
+    uint32_t group_count;
+    struct job *flying; /* being committed */
+    uv_work_t commit;
+    enum sotto_err commit_err;
+    uint32_t working; /* jobs on workers */
+    uint32_t held;    /* early jobs */
+    uv_timer_t release; /* lets go of those that wait too long */
+    struct ingest_stats stats;
+    struct waiting_policy waiting[WAITING_MAX];
+    uint32_t waiting_count;
+    bool closing, replier_closed;
+    void (*closed)(void *owner);
+    void *closed_owner;
+};
+
+static int64_t now_ms(void)
+{
+    return clock_wall_ms(&clock_system);
+}
+
+/* ---- replies ---- */
+
+void reply_send(struct call *call, const struct reply_parts *parts,
+                struct reply *reply)
+{
+    struct envelope head = {.kind = KIND_REPLY};
+    struct buf body, out;
+    enum sotto_err err;
+
+    memcpy(reply->nonce, parts->nonce, NONCE_SIZE);
+    reply->time_ms = now_ms();
+    buf_init(&body, 1024);
+    buf_init(&out, 4096);
+    err = message_encode(&body, MESSAGE_REPLY, reply);
+    if (!err)
+        err = envelope_write(&out, &head, span_of(body.data, body.size),
+                             parts->keys, parts->to);
+    if (!err)
+        call_reply(call, span_of(out.data, out.size));
+    else
+        call_drop(call);
+    buf_fini(&body);
+    buf_fini(&out);
+}
+
+static void job_free(struct job *j)
+{
+    buf_wipe(&j->payload);
+    buf_wipe(&j->plain);
+    free(j);
+}
+
+/* Replies to the job's request and ends the job. */
+static void job_reply(struct job *j, enum verdict verdict, enum refusal reason,
+                      uint64_t watermark, uint64_t wait_ms)
+{
+    const struct reply_parts parts = {j->ingest->use.keys, &j->peer, j->nonce};
+    struct reply r = {.stream = j->e.stream,
+                      .sequence = j->e.sequence,
+                      .verdict = verdict,
+                      .reason = reason,
+                      .watermark = watermark,
+                      .wait_ms = wait_ms};
+
+    if (reason != REFUSAL_NONE)
+        j->ingest->stats.refused[reason]++;
+    if (j->ingest->closing)
+        call_drop(j->call);
+    else
+        reply_send(j->call, &parts, &r);
+    job_free(j);
+}
+
+static void job_drop(struct job *j, bool failed)
+{
+    if (failed)
+        call_fail(j->call);
+    else
+        call_drop(j->call);
+    job_free(j);
+}
+
+/* ---- lanes ---- */
+
+struct lane_key {
+    uint64_t agent, stream;
+};
+
+static struct lane *lane_get(struct ingest *in, uint32_t agent, uint64_t stream,
+                             uint32_t *number)
+{
+    const struct lane_key key = {agent, stream};
+    uint32_t before = in->lane_of.count;
+    struct lane *lanes;
+
+    if (dict_intern(&in->lane_of, span_of(&key, sizeof key), number))
+        return NULL;
+    if (*number >= in->lane_capacity) {
+        uint32_t capacity = in->lane_capacity ? in->lane_capacity * 2 : 64;
+        lanes = realloc(in->lanes, capacity * sizeof *lanes);
+        if (!lanes)
+            abort(); /* the dictionary has grown already */
+        in->lanes = lanes;
+        in->lane_capacity = capacity;
+    }
+    if (*number == before) {
+        memset(&in->lanes[*number], 0, sizeof *in->lanes);
+        in->lanes[*number].agent = agent;
+        in->lanes[*number].mark.stream = stream;
+    }
+    return &in->lanes[*number];
+}
+
+/* What may be told of a lane that nobody has proved to own: makes none. */
+static uint64_t lane_committed(const struct ingest *in, uint32_t agent,
+                               uint64_t stream)
+{
+    const struct lane_key key = {agent, stream};
+    uint32_t number = dict_find(&in->lane_of, span_of(&key, sizeof key));
+
+    return number == DICT_NONE ? 0 : in->lanes[number].mark.committed;
+}
+
+static enum sotto_err lane_load(void *context, const struct log_stream *s)
+{
+    uint32_t number;
+    struct lane *lane = lane_get(context, s->agent, s->stream, &number);
+
+    if (!lane)
+        return SOTTO_EFULL;
+    lane->mark.upto = lane->mark.committed = s->watermark;
+    memcpy(lane->mark.chain, s->chain, HASH_SIZE);
+    memcpy(lane->committed_chain, s->chain, HASH_SIZE);
+    return SOTTO_OK;
+}
+
+/* ---- the commit ---- */
+
+static void commit_start(struct ingest *in);
+static void arrive(struct ingest *in, struct job *j);
+
+static void commit_on_worker(uv_work_t *work)
+{
+    struct ingest *in = work->data;
+    struct log_entry entries[GROUP_MAX];
+    size_t count = 0;
+
+    memset(entries, 0, sizeof entries);
+    for (struct job *j = in->flying; j; j = j->next) {
+        struct log_entry *e = &entries[count];
+        bool refused = j->refusal != REFUSAL_NONE;
+        if (!j->entry)
+            continue;
+        count++;
+        e->agent = j->agent;
+        e->stream = j->e.stream;
+        e->sequence = j->e.sequence;
+        e->kind = j->e.kind;
+        memcpy(e->chain, j->e.chain, HASH_SIZE);
+        memcpy(e->policy, j->e.policy, HASH_SIZE);
+        e->events = j->events;
+        e->received_ms = now_ms();
+        if (refused)
+            e->reason = refusal_name(j->refusal);
+        else if (j->e.kind == KIND_VOID)
+            e->reason = j->reason;
+        else
+            e->payload = span_of(j->payload.data, j->payload.size);
+        if (!refused && j->e.kind == KIND_BATCH)
+            e->counters = &j->counters;
+    }
+    in->commit_err = count ? log_append(in->writer, entries, count) : SOTTO_OK;
+}
+
+/* What was taken above the last commit is forgotten; the agents send it
+ * again. */
+static void roll_back(struct ingest *in)
+{
+    in->stats.commit_failures++;
+    log_error("log",
+              "commit failed: %s; nothing is acknowledged, agents send "
+              "again",
+              err_text(in->commit_err));
+    for (uint32_t i = 0; i < in->lane_of.count; i++)
+        watermark_rollback(&in->lanes[i].mark, in->lanes[i].committed_chain);
+}
+
+static void job_committed(struct ingest *in, struct job *j)
+{
+    struct lane *lane = &in->lanes[j->stream];
+
+    if (j->entry) {
+        lane->mark.committed = j->e.sequence;
+        memcpy(lane->committed_chain, j->e.chain, HASH_SIZE);
+        in->stats.batches += j->e.kind == KIND_BATCH;
+    }
+    if (j->entry && j->refusal != REFUSAL_NONE)
+        job_reply(j, VERDICT_REFUSED, j->refusal, lane->mark.committed, 0);
+    else
+        job_reply(j, VERDICT_ACK, REFUSAL_NONE, lane->mark.committed, 0);
+}
+
+static void finish_closing(struct ingest *in);
+
+static void commit_on_loop(uv_work_t *work, int status)
+{
+    struct ingest *in = work->data;
+    struct job *next, *j = in->flying;
+    bool failed;
+
+    if (status != 0)
+        in->commit_err = SOTTO_ECLOSED;
+    failed = in->commit_err != SOTTO_OK;
+    in->flying = NULL;
+    if (failed)
+        roll_back(in);
+    for (; j; j = next) {
+        next = j->next;
+        if (failed)
+            job_reply(j, VERDICT_RETRY, REFUSAL_BUSY,
+                      in->lanes[j->stream].mark.committed, RETRY_BUSY_MS);
+        else
+            job_committed(in, j);
+    }
+    if (failed) { /* the waiting group was built on what is gone */
+        j = in->group;
+        in->group = NULL;
+        in->group_end = &in->group;
+        in->group_count = 0;
+        for (; j; j = next) {
+            next = j->next;
+            job_reply(j, VERDICT_RETRY, REFUSAL_BUSY,
+                      in->lanes[j->stream].mark.committed, RETRY_BUSY_MS);
+        }
+    } else {
+        in->use.committed(in->use.owner);
+    }
+    commit_start(in);
+    finish_closing(in);
+}
+
+/* One commit at a time; whatever arrives meanwhile is the next group. */
+static void commit_start(struct ingest *in)
+{
+    struct job **at = &in->group;
+
+    if (in->flying || !in->group)
+        return;
+    for (uint32_t i = 0; i < GROUP_MAX && *at; i++) {
+        at = &(*at)->next;
+        in->group_count--;
+    }
+    in->flying = in->group;
+    in->group = *at;
+    *at = NULL;
+    if (!in->group)
+        in->group_end = &in->group;
+    in->stats.groups++;
+    in->commit.data = in;
+    if (uv_queue_work(in->use.loop, &in->commit, commit_on_worker,
+                      commit_on_loop) != 0)
+        abort(); /* only for a NULL callback */
+}
+
+static void join_group(struct ingest *in, struct job *j, bool entry)
+{
+    j->entry = entry;
+    j->next = NULL;
+    *in->group_end = j;
+    in->group_end = &j->next;
+    in->group_count++;
+}
+
+/* ---- after verification: where it stands in its stream ---- */
+
+static bool hold_early(struct lane *lane, struct job *j)
+{
+    for (int i = 0; i < WATERMARK_EARLY; i++)
+        if (!lane->early[i]) {
+            lane->early[i] = j;
+            j->held_ms = clock_mono_ms(&clock_system);
+            j->ingest->held++;
+            return true;
+        }
+    return false;
+}
+
+/* What waits for a predecessor that does not come: the agent takes it for
+ * acknowledged, and only this answer tells it otherwise. */
+static void release_on_loop(uv_timer_t *timer)
+{
+    struct ingest *in = timer->data;
+    int64_t before = clock_mono_ms(&clock_system) - WATERMARK_HOLD_MS;
+
+    for (uint32_t i = 0; i < in->lane_of.count && in->held > 0; i++)
+        for (int k = 0; k < WATERMARK_EARLY; k++) {
+            struct job *j = in->lanes[i].early[k];
+            if (!j || j->held_ms > before)
+                continue;
+            in->lanes[i].early[k] = NULL;
+            in->held--;
+            job_reply(j, VERDICT_RETRY, REFUSAL_GAP,
+                      in->lanes[i].mark.committed, RETRY_GAP_MS);
+        }
+}
+
+/* The held batch that has become the next, if any. */
+static struct job *take_early(struct lane *lane)
+{
+    for (int i = 0; i < WATERMARK_EARLY; i++) {
+        struct job *j = lane->early[i];
+        if (j && j->e.sequence <= lane->mark.upto + 1) {
+            lane->early[i] = NULL;
+            j->ingest->held--;
+            return j;
+        }
+    }
+    return NULL;
+}
+
+static void fork_reply(struct ingest *in, struct job *j)
+{
+    in->stats.forks++;
+    log_warn("ingest",
+             "agent number %u: another history at sequence %llu: it was "
+             "restored or copied",
+             (unsigned)j->agent, (unsigned long long)j->e.sequence);
+    job_reply(j, VERDICT_FORK, REFUSAL_NONE, j->e.sequence - 1, 0);
+}
+
+static void place(struct ingest *in, struct job *j)
+{
+    struct lane *lane = lane_get(in, j->agent, j->e.stream, &j->stream);
+    uint8_t stored[HASH_SIZE], follows[HASH_SIZE];
+    const uint8_t *known = NULL;
+
+    if (!lane) {
+        job_reply(j, VERDICT_RETRY, REFUSAL_BUSY, 0, RETRY_BUSY_MS);
+        return;
+    }
+    if (j->e.sequence <= lane->mark.committed &&
+        log_chain(in->use.store, j->agent, j->e.stream, j->e.sequence,
+                  stored) == SOTTO_OK)
+        known = stored;
+    memcpy(follows, lane->mark.chain, HASH_SIZE);
+    if (envelope_chain(follows, &j->e)) /* it will not follow */
+        memset(follows, 0, HASH_SIZE);
+    switch (watermark_decide(&lane->mark, j->e.sequence, j->e.chain, known,
+                             follows)) {
+    case WATERMARK_NEXT:
+        watermark_take(&lane->mark, j->e.sequence, j->e.chain);
+        join_group(in, j, true);
+        break;
+    case WATERMARK_DUPLICATE:
+        in->stats.duplicates++;
+        if (j->e.sequence <= lane->mark.committed)
+            job_reply(j, VERDICT_ACK, REFUSAL_NONE, lane->mark.committed, 0);
+        else
+            join_group(in, j, false); /* its twin is not committed yet */
+        break;
+    case WATERMARK_EARLY_HOLD:
+        in->stats.early++;
+        if (!hold_early(lane, j))
+            job_reply(j, VERDICT_RETRY, REFUSAL_GAP, lane->mark.committed,
+                      RETRY_GAP_MS);
+        break;
+    case WATERMARK_GAP:
+        in->stats.gaps++;
+        job_reply(j, VERDICT_RETRY, REFUSAL_GAP, lane->mark.committed,
+                  RETRY_GAP_MS);
+        break;
+    case WATERMARK_FORK:
+        fork_reply(in, j);
+        break;
+    }
+}
+
+static void arrive(struct ingest *in, struct job *j)
+{
+    uint32_t agent = j->agent, number;
+    uint64_t stream = j->e.stream;
+    struct lane *lane;
+
+    place(in, j);
+    while ((lane = lane_get(in, agent, stream, &number)) &&
+           (j = take_early(lane)))
+        place(in, j);
+    commit_start(in);
+}
+
+/* ---- the worker: is it what it says it is? ---- */
+
+static enum refusal open_batch(struct job *j)
+{
+    struct batch_view *view = NULL;
+
+    if (batch_decode(&view, span_of(j->plain.data, j->plain.size), j->policy))
+        return REFUSAL_UNDECODABLE;
+    j->events = batch_view_count(view);
+    j->counters = *batch_view_counters(view);
+    batch_view_free(view);
+    return REFUSAL_NONE;
+}
+
+static enum refusal open_void(struct job *j)
+{
+    struct void_body body;
+
+    if (message_decode(&body, MESSAGE_VOID, j->e.body) ||
+        body.events > BATCH_EVENTS_MAX || body.reason.size == 0 ||
+        body.reason.size >= sizeof j->reason)
+        return REFUSAL_UNDECODABLE;
+    memcpy(j->reason, body.reason.data, body.reason.size);
+    j->events = (uint32_t)body.events;
+    return REFUSAL_NONE;
+}
+
+static enum refusal open_sealed(struct job *j)
+{
+    enum sotto_err err = envelope_open(&j->payload, &j->e, j->ingest->use.keys);
+
+    if (err == SOTTO_ECRYPTO)
+        return REFUSAL_WRONG_SENDER;
+    if (!err)
+        err = payload_unzip(
+            &j->plain, span_of(j->payload.data, j->payload.size), PAYLOAD_MAX);
+    if (err == SOTTO_ENOMEM)
+        return REFUSAL_BUSY;
+    if (err)
+        return REFUSAL_UNDECODABLE;
+    if (j->e.kind == KIND_BATCH)
+        return open_batch(j);
+    return j->plain.size == 16 ? REFUSAL_NONE : REFUSAL_UNDECODABLE;
+}
+
+static void verify_on_worker(uv_work_t *work)
+{
+    struct job *j = work->data;
+
+    if (envelope_verify(&j->e, j->frame, j->peer.sign_pk)) {
+        j->refusal = REFUSAL_BAD_SIGNATURE;
+        return;
+    }
+    switch (j->e.kind) {
+    case KIND_POLL:
+        if (message_decode(&j->poll, MESSAGE_POLL, j->e.body))
+            j->refusal = REFUSAL_UNDECODABLE;
+        break;
+    case KIND_VOID:
+        j->refusal = open_void(j);
+        break;
+    default:
+        j->refusal = open_sealed(j);
+        break;
+    }
+}
+
+static void verify_on_loop(uv_work_t *work, int status)
+{
+    struct job *j = work->data;
+    struct ingest *in = j->ingest;
+    struct agent_row *agent = roster_number(in->use.roster, j->agent);
+
+    in->working--;
+    if (status != 0 || in->closing || !agent) {
+        job_drop(j, false);
+    } else if (j->refusal == REFUSAL_BAD_SIGNATURE) {
+        in->stats.bad_signatures++;
+        log_warn("ingest",
+                 "a request in the name of agent number %u is not "
+                 "rightly signed; dropped",
+                 (unsigned)j->agent);
+        job_drop(j, true);
+    } else if (j->refusal == REFUSAL_BUSY) {
+        job_reply(j, VERDICT_RETRY, REFUSAL_BUSY, 0, RETRY_BUSY_MS);
+    } else {
+        agent->seen_ms = now_ms();
+        if (j->e.kind != KIND_POLL) {
+            arrive(in, j);
+        } else if (j->refusal != REFUSAL_NONE) {
+            job_drop(j, true);
+        } else {
+            in->use.poll(in->use.owner, j->call, agent, j->nonce, &j->poll);
+            job_free(j);
+        }
+    }
+    finish_closing(in);
+}
+
+/* ---- enrolment ---- */
+
+static void certificate_send(struct ingest *in, struct call *call,
+                             const uint8_t nonce[NONCE_SIZE],
+                             const struct peer *to, const struct enrolled *cert)
+{
+    struct envelope head = {.kind = KIND_ENROLLED};
+    struct enrolled c = *cert;
+    struct buf body, out;
+    enum sotto_err err;
+
+    memcpy(c.nonce, nonce, NONCE_SIZE);
+    c.time_ms = now_ms();
+    buf_init(&body, 4096);
+    buf_init(&out, 8192);
+    err = message_encode(&body, MESSAGE_ENROLLED, &c);
+    if (!err)
+        err = envelope_write(&out, &head, span_of(body.data, body.size),
+                             in->use.keys, to);
+    if (!err)
+        call_reply(call, span_of(out.data, out.size));
+    else
+        call_drop(call);
+    buf_fini(&body);
+    buf_fini(&out);
+}
+
+/* Rare, so it is done on the loop. */
+static void enrol(struct ingest *in, struct job *j)
+{
+    struct agent_row *agent = NULL;
+    struct enrolled cert = {0};
+    enum refusal refusal = REFUSAL_NONE;
+    struct enrol request;
+    struct peer peer;
+    enum sotto_err err = envelope_open(&j->payload, &j->e, in->use.keys);
+
+    if (!err)
+        err = payload_unzip(&j->plain,
+                            span_of(j->payload.data, j->payload.size), 4096);
+    if (!err)
+        err = message_decode(&request, MESSAGE_ENROL,
+                             span_of(j->plain.data, j->plain.size));
+    if (!err)
+        err = envelope_verify(&j->e, j->frame, request.sign_pk);
+    if (err) {
+        in->stats.malformed++;
+        job_drop(j, true);
+        return;
+    }
+    peer_init(&peer, request.sign_pk, request.box_pk);
+    err = roster_redeem(in->use.roster, &request, now_ms(), &agent, &refusal);
+    sodium_memzero(&request, sizeof request);
+    if (err && refusal == REFUSAL_NONE)
+        refusal = REFUSAL_BUSY;
+    if (refusal) {
+        in->stats.refused[refusal]++;
+        log_warn("ingest", "enrolment refused: %s", refusal_name(refusal));
+    }
+    cert.reason = refusal;
+    if (!refusal) {
+        cert.name = span_text(agent->name);
+        memcpy(cert.agent, agent->peer.sign_id, KEY_ID_SIZE);
+    }
+    certificate_send(in, j->call, j->nonce, &peer, &cert);
+    job_free(j);
+    if (!refusal)
+        in->use.enrolled(in->use.owner, agent);
+}
+
+/* ---- the cheap checks ---- */
+
+static void wait_for_policy(struct ingest *in, struct job *j)
+{
+    struct waiting_policy *w = NULL;
+
+    for (uint32_t i = 0; i < in->waiting_count && !w; i++)
+        if (in->waiting[i].agent == j->agent &&
+            memcmp(in->waiting[i].hash, j->e.policy, HASH_SIZE) == 0)
+            w = &in->waiting[i];
+    if (!w && in->waiting_count < WAITING_MAX) {
+        w = &in->waiting[in->waiting_count++];
+        w->agent = j->agent;
+        memcpy(w->hash, j->e.policy, HASH_SIZE);
+        w->since_ms = now_ms();
+    }
+    job_reply(j, VERDICT_RETRY, REFUSAL_UNKNOWN_POLICY,
+              lane_committed(in, j->agent, j->e.stream), RETRY_POLICY_MS);
+}
+
+static void dispatch(struct ingest *in, struct job *j)
+{
+    const struct agent_row *agent;
+
+    if (j->e.kind == KIND_ENROL) {
+        enrol(in, j);
+        return;
+    }
+    agent = roster_find(in->use.roster, j->e.sender);
+    if (!agent || agent->revoked) {
+        in->stats.refused[agent ? REFUSAL_REVOKED : REFUSAL_UNKNOWN_AGENT]++;
+        job_drop(j, true);
+        return;
+    }
+    j->agent = agent->number;
+    j->peer = agent->peer;
+    if (j->e.kind != KIND_POLL &&
+        (j->e.sequence == 0 || j->e.stream == 0 || j->e.sequence > INT64_MAX)) {
+        in->stats.malformed++;
+        job_drop(j, true);
+        return;
+    }
+    if (j->e.kind == KIND_BATCH &&
+        !(j->policy = policies_find(in->use.policies, j->e.policy))) {
+        wait_for_policy(in, j);
+        return;
+    }
+    in->working++;
+    j->work.data = j;
+    if (uv_queue_work(in->use.loop, &j->work, verify_on_worker,
+                      verify_on_loop) != 0)
+        abort(); /* only for a NULL callback */
+}
+
+static void request_on_loop(void *owner, struct call *call, struct span frame)
+{
+    struct ingest *in = owner;
+    struct job *j;
+
+    in->stats.requests++;
+    if (in->closing || !(j = calloc(1, sizeof *j))) {
+        call_drop(call);
+        return;
+    }
+    j->ingest = in;
+    j->call = call;
+    buf_init(&j->payload, FRAME_MAX);
+    buf_init(&j->plain, PAYLOAD_MAX);
+    if (frame.size > NONCE_SIZE) {
+        memcpy(j->nonce, frame.data, NONCE_SIZE);
+        j->frame = span_of(frame.data + NONCE_SIZE, frame.size - NONCE_SIZE);
+    }
+    if (frame.size <= NONCE_SIZE || envelope_parse(&j->e, j->frame) ||
+        j->e.kind > KIND_ENROL ||
+        memcmp(j->e.recipient, in->use.self.box_id, KEY_ID_SIZE) != 0) {
+        in->stats.malformed++;
+        job_drop(j, true);
+        return;
+    }
+    dispatch(in, j);
+}
+
+/* ---- open and close ---- */
+
+enum sotto_err ingest_open(struct ingest **out,
+                           const struct ingest_parts *parts, struct why *why)
+{
+    struct ingest *in = calloc(1, sizeof *in);
+    enum sotto_err err;
+
+    if (!in)
+        return SOTTO_ENOMEM;
+    in->use = *parts;
+    in->group_end = &in->group;
+    dict_init(&in->lane_of, STREAMS_MAX,
+              (size_t)STREAMS_MAX * sizeof(struct lane_key),
+              randombytes_random());
+    err = store_open(&in->writer, parts->dir, parts->key_file, why);
+    if (!err)
+        err = log_stream_each(parts->store, lane_load, in);
+    if (!err)
+        err = replier_open(&in->replier, parts->loop, parts->address,
+                           parts->contexts_max, request_on_loop, in, why);
+    if (err) {
+        store_close(in->writer);
+        dict_fini(&in->lane_of);
+        free(in->lanes);
+        free(in);
+        return err;
+    }
+    uv_timer_init(parts->loop, &in->release);
+    in->release.data = in;
+    uv_timer_start(&in->release, release_on_loop, WATERMARK_HOLD_MS / 4,
+                   WATERMARK_HOLD_MS / 4);
+    *out = in;
+    return SOTTO_OK;
+}
+
+static void finish_closing(struct ingest *in)
+{
+    if (!in->closing || !in->replier_closed || in->working || in->flying)
+        return;
+    store_close(in->writer);
+    dict_fini(&in->lane_of);
+    free(in->lanes);
+    void (*closed)(void *) = in->closed;
+    void *owner = in->closed_owner;
+    free(in);
+    closed(owner);
+}
+
+static void replier_on_closed(void *owner)
+{
+    struct ingest *in = owner;
+
+    in->replier_closed = true;
+    finish_closing(in);
+}
+
+static void timer_on_closed(uv_handle_t *handle)
+{
+    struct ingest *in = handle->data;
+
+    for (uint32_t i = 0; i < in->lane_of.count; i++)
+        for (int k = 0; k < WATERMARK_EARLY; k++)
+            if (in->lanes[i].early[k])
+                job_drop(in->lanes[i].early[k], false);
+    replier_close(in->replier, replier_on_closed, in);
+}
+
+/* Workers and the commit under way end first; they still hold calls. */
+static void closing_on_loop(uv_timer_t *timer)
+{
+    struct ingest *in = timer->data;
+
+    if (!in->working && !in->flying && !in->group)
+        uv_close((uv_handle_t *)timer, timer_on_closed);
+}
+
+void ingest_close(struct ingest *in, void (*closed)(void *owner), void *owner)
+{
+    in->closing = true;
+    in->closed = closed;
+    in->closed_owner = owner;
+    uv_timer_start(&in->release, closing_on_loop, 0, 1);
+}
+
+void ingest_stats(const struct ingest *in, struct ingest_stats *out)
+{
+    *out = in->stats;
+}
+
+uint32_t ingest_waiting(const struct ingest *in,
+                        struct waiting_policy out[WAITING_MAX])
+{
+    memcpy(out, in->waiting, in->waiting_count * sizeof *out);
+    return in->waiting_count;
+}
+
+void ingest_policy_added(struct ingest *in, const uint8_t hash[HASH_SIZE])
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < in->waiting_count; i++)
+        if (memcmp(in->waiting[i].hash, hash, HASH_SIZE) != 0)
+            in->waiting[kept++] = in->waiting[i];
+    in->waiting_count = kept;
+}
+
+const char *ingest_address(const struct ingest *in)
+{
+    return replier_address(in->replier);
+}

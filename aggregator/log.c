@@ -1,0 +1,427 @@
+/* The log in SQLite.
+ *
+ * Invariants: a stream's watermark moves only from n to n+1, by an UPDATE that
+ * names n, so neither a bug nor a second writer can skip or repeat a sequence;
+ * a chunk's own columns are repeated inside what is sealed, so a chunk that
+ * was moved to another row does not open as that row. */
+#include "aggregator/log.h"
+
+#include <endian.h>
+#include <string.h>
+
+#include "wire/pack.h"
+
+#define HEAD_SIZE (4 + 8 + 8 + 4 + HASH_SIZE + 4 + 8)
+#define COUNTERS_BYTES_MAX 8192
+#define LABEL "chunk"
+
+/* 64-bit numbers are stored in SQLite's signed ones, bit for bit. */
+static int64_t to_column(uint64_t value)
+{
+    int64_t column;
+
+    memcpy(&column, &value, sizeof(column));
+    return column;
+}
+
+static uint64_t of_column(sqlite3_stmt *q, int column)
+{
+    return (uint64_t)sqlite3_column_int64(q, column);
+}
+
+static uint8_t *put32(uint8_t *to, uint32_t value)
+{
+    value = htole32(value);
+    memcpy(to, &value, sizeof(value));
+    return to + sizeof(value);
+}
+
+static uint8_t *put64(uint8_t *to, uint64_t value)
+{
+    value = htole64(value);
+    memcpy(to, &value, sizeof(value));
+    return to + sizeof(value);
+}
+
+static void head_write(uint8_t head[HEAD_SIZE], const struct log_chunk *c)
+{
+    uint8_t *p = put32(head, c->agent);
+
+    p = put64(p, c->stream);
+    p = put64(p, c->sequence);
+    p = put32(p, c->kind);
+    memcpy(p, c->policy, HASH_SIZE);
+    p = put32(p + HASH_SIZE, c->events);
+    put64(p, (uint64_t)c->received_ms);
+}
+
+/* --- counters ----------------------------------------------------------- */
+
+static enum sotto_err counters_encode(struct buf *out, const struct counters *c)
+{
+    struct packer p;
+
+    pack_init(&p, out);
+    pack_array(&p, 4);
+    pack_uint(&p, c->produced);
+    pack_uint(&p, c->accepted);
+    pack_uint(&p, c->fields_emptied);
+    pack_array(&p, c->drop_count);
+    for (uint32_t i = 0; i < c->drop_count; i++) {
+        pack_array(&p, 2);
+        pack_text(&p, span_text(c->drops[i].name));
+        pack_uint(&p, c->drops[i].count);
+    }
+    return p.err;
+}
+
+static enum sotto_err drop_decode(struct counters *c, const msgpack_object *o)
+{
+    const msgpack_object *pair;
+    char name[COUNTER_NAME_MAX + 1] = "";
+    uint64_t count = 0;
+    uint32_t size;
+    struct span text;
+    enum sotto_err err = get_array(o, 2, 2, &pair, &size);
+
+    if (!err)
+        err = get_text(&pair[0], COUNTER_NAME_MAX, &text);
+    if (!err)
+        err = get_uint(&pair[1], UINT64_MAX, &count);
+    if (err)
+        return err;
+    memcpy(name, text.data, text.size);
+    return counters_add(c, name, count);
+}
+
+static enum sotto_err counters_decode(struct counters *c, struct span bytes)
+{
+    const struct check_limits limits = {COUNTERS_BYTES_MAX, 3, 1024};
+    const msgpack_object *items, *drops;
+    struct unpacked u;
+    uint32_t count, drop_count = 0;
+    enum sotto_err err;
+
+    memset(c, 0, sizeof(*c));
+    if (!bytes.size)
+        return SOTTO_OK;
+    err = unpack_open(&u, bytes, &limits);
+    if (err)
+        return err;
+    err = get_array(&u.root, 4, 4, &items, &count);
+    if (!err)
+        err = get_uint(&items[0], UINT64_MAX, &c->produced);
+    if (!err)
+        err = get_uint(&items[1], UINT64_MAX, &c->accepted);
+    if (!err)
+        err = get_uint(&items[2], UINT64_MAX, &c->fields_emptied);
+    if (!err)
+        err = get_array(&items[3], 0, COUNTERS_MAX, &drops, &drop_count);
+    for (uint32_t i = 0; i < drop_count && !err; i++)
+        err = drop_decode(c, &drops[i]);
+    unpack_close(&u);
+    return err;
+}
+
+/* --- appending ---------------------------------------------------------- */
+
+struct append { /* memory shared by the entries of a group */
+    struct store *store;
+    struct buf plain, sealed, counters;
+};
+
+static bool is_chunk(const struct log_entry *e)
+{
+    return !e->reason && e->kind != KIND_VOID;
+}
+
+/* Both statements take the same values: the first sequence makes the stream,
+ * every other one must find the watermark just below itself. */
+static const char stream_first[] =
+    "INSERT INTO stream(agent, stream, watermark, chain, batches, events,"
+    " voided_events, refused_batches, refused_events, counters, last_ms)"
+    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    " ON CONFLICT(agent, stream) DO NOTHING";
+static const char stream_next[] =
+    "UPDATE stream SET watermark = ?3, chain = ?4, batches = batches + ?5,"
+    " events = events + ?6, voided_events = voided_events + ?7,"
+    " refused_batches = refused_batches + ?8,"
+    " refused_events = refused_events + ?9,"
+    " counters = coalesce(?10, counters), last_ms = ?11"
+    " WHERE agent = ?1 AND stream = ?2 AND watermark = ?3 - 1";
+
+static enum sotto_err write_stream(struct append *a, const struct log_entry *e)
+{
+    sqlite3_stmt *q;
+    enum sotto_err err = SOTTO_OK;
+    bool refused = e->reason && e->kind != KIND_VOID;
+
+    if (e->sequence == 0 || e->sequence > INT64_MAX)
+        return SOTTO_EINVAL;
+    buf_clear(&a->counters);
+    if (e->counters)
+        err = counters_encode(&a->counters, e->counters);
+    if (err)
+        return err;
+    q = store_prepare(a->store, e->sequence == 1 ? stream_first : stream_next);
+    sqlite3_bind_int64(q, 1, e->agent);
+    sqlite3_bind_int64(q, 2, to_column(e->stream));
+    sqlite3_bind_int64(q, 3, to_column(e->sequence));
+    store_bind(q, 4, span_of(e->chain, HASH_SIZE));
+    sqlite3_bind_int64(q, 5, is_chunk(e) && e->kind == KIND_BATCH);
+    sqlite3_bind_int64(q, 6, is_chunk(e) ? e->events : 0);
+    sqlite3_bind_int64(q, 7, e->kind == KIND_VOID ? e->events : 0);
+    sqlite3_bind_int64(q, 8, refused);
+    sqlite3_bind_int64(q, 9, refused ? e->events : 0);
+    if (e->counters)
+        store_bind(q, 10, span_of(a->counters.data, a->counters.size));
+    sqlite3_bind_int64(q, 11, e->received_ms);
+    err = store_run(q);
+    if (!err && sqlite3_changes(a->store->db) != 1)
+        err = SOTTO_EINVAL; /* not the next of this stream */
+    return err;
+}
+
+static enum sotto_err write_chain(struct append *a, const struct log_entry *e)
+{
+    sqlite3_stmt *q =
+        store_prepare(a->store, "INSERT INTO chain(agent, stream, sequence,"
+                                " chain, received_ms) VALUES(?, ?, ?, ?, ?)");
+
+    sqlite3_bind_int64(q, 1, e->agent);
+    sqlite3_bind_int64(q, 2, to_column(e->stream));
+    sqlite3_bind_int64(q, 3, to_column(e->sequence));
+    store_bind(q, 4, span_of(e->chain, HASH_SIZE));
+    sqlite3_bind_int64(q, 5, e->received_ms);
+    return store_run(q);
+}
+
+static enum sotto_err write_chunk(struct append *a, const struct log_entry *e)
+{
+    struct log_chunk c = {.agent = e->agent,
+                          .stream = e->stream,
+                          .sequence = e->sequence,
+                          .kind = e->kind,
+                          .events = e->events,
+                          .received_ms = e->received_ms};
+    uint8_t head[HEAD_SIZE];
+    sqlite3_stmt *q;
+    enum sotto_err err;
+
+    memcpy(c.policy, e->policy, HASH_SIZE);
+    head_write(head, &c);
+    buf_clear(&a->plain);
+    err = buf_append(&a->plain, head, sizeof(head));
+    if (!err)
+        err = buf_append(&a->plain, e->payload.data, e->payload.size);
+    if (!err)
+        err = store_seal(a->store, LABEL, span_of(a->plain.data, a->plain.size),
+                         &a->sealed);
+    if (err)
+        return err;
+    q = store_prepare(a->store,
+                      "INSERT INTO chunk(agent, stream, sequence, kind, policy,"
+                      " events, received_ms, payload)"
+                      " VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
+    sqlite3_bind_int64(q, 1, c.agent);
+    sqlite3_bind_int64(q, 2, to_column(c.stream));
+    sqlite3_bind_int64(q, 3, to_column(c.sequence));
+    sqlite3_bind_int64(q, 4, c.kind);
+    store_bind(q, 5, span_of(c.policy, HASH_SIZE));
+    sqlite3_bind_int64(q, 6, c.events);
+    sqlite3_bind_int64(q, 7, c.received_ms);
+    store_bind(q, 8, span_of(a->sealed.data, a->sealed.size));
+    return store_run(q);
+}
+
+static enum sotto_err write_refused(struct append *a, const struct log_entry *e)
+{
+    sqlite3_stmt *q = store_prepare(
+        a->store, "INSERT INTO refused(agent, stream, sequence, kind, events,"
+                  " reason, received_ms) VALUES(?, ?, ?, ?, ?, ?, ?)");
+
+    sqlite3_bind_int64(q, 1, e->agent);
+    sqlite3_bind_int64(q, 2, to_column(e->stream));
+    sqlite3_bind_int64(q, 3, to_column(e->sequence));
+    sqlite3_bind_int64(q, 4, e->kind);
+    sqlite3_bind_int64(q, 5, e->events);
+    sqlite3_bind_text(q, 6, e->reason ? e->reason : "", -1, SQLITE_STATIC);
+    sqlite3_bind_int64(q, 7, e->received_ms);
+    return store_run(q);
+}
+
+static enum sotto_err write_entry(struct append *a, const struct log_entry *e)
+{
+    enum sotto_err err = write_stream(a, e);
+
+    if (!err)
+        err = write_chain(a, e);
+    if (err)
+        return err;
+    return is_chunk(e) ? write_chunk(a, e) : write_refused(a, e);
+}
+
+enum sotto_err log_append(struct store *s, const struct log_entry *entries,
+                          size_t count)
+{
+    struct append a = {.store = s};
+    enum sotto_err err;
+
+    if (!count)
+        return SOTTO_OK;
+    buf_init(&a.plain, HEAD_SIZE + FRAME_MAX);
+    buf_init(&a.sealed, HEAD_SIZE + FRAME_MAX + 64);
+    buf_init(&a.counters, COUNTERS_BYTES_MAX);
+    err = store_begin(s);
+    for (size_t i = 0; i < count && !err; i++)
+        err = write_entry(&a, &entries[i]);
+    if (err)
+        store_rollback(s);
+    else
+        err = store_commit(s);
+    buf_fini(&a.plain);
+    buf_fini(&a.sealed);
+    buf_fini(&a.counters);
+    return err;
+}
+
+/* --- reading ------------------------------------------------------------ */
+
+/* Opens what is sealed and compares it with the row that it was found in. */
+static enum sotto_err chunk_open(struct store *s, struct log_chunk *chunk,
+                                 struct span sealed, struct buf *scratch)
+{
+    uint8_t head[HEAD_SIZE];
+    enum sotto_err err = store_unseal(s, LABEL, sealed, scratch);
+
+    if (err)
+        return err;
+    head_write(head, chunk);
+    if (scratch->size < HEAD_SIZE || memcmp(scratch->data, head, HEAD_SIZE))
+        return SOTTO_ECRYPTO;
+    chunk->payload =
+        span_of(scratch->data + HEAD_SIZE, scratch->size - HEAD_SIZE);
+    return SOTTO_OK;
+}
+
+enum sotto_err log_read(struct store *s, uint64_t after,
+                        struct log_chunk *chunk, struct buf *scratch)
+{
+    sqlite3_stmt *q = store_prepare(
+        s, "SELECT number, agent, stream, sequence, kind, policy, events,"
+           " received_ms, payload FROM chunk WHERE number > ?"
+           " ORDER BY number LIMIT 1");
+    struct span policy;
+    enum sotto_err err;
+
+    if (after > INT64_MAX)
+        return SOTTO_ENOTFOUND;
+    sqlite3_bind_int64(q, 1, to_column(after));
+    err = store_row(q);
+    if (err)
+        return err;
+    memset(chunk, 0, sizeof(*chunk));
+    chunk->number = of_column(q, 0);
+    chunk->agent = (uint32_t)of_column(q, 1);
+    chunk->stream = of_column(q, 2);
+    chunk->sequence = of_column(q, 3);
+    chunk->kind = (uint32_t)of_column(q, 4);
+    policy = store_blob(q, 5);
+    chunk->events = (uint32_t)of_column(q, 6);
+    chunk->received_ms = sqlite3_column_int64(q, 7);
+    err = SOTTO_ECRYPTO;
+    if (policy.size == HASH_SIZE) {
+        memcpy(chunk->policy, policy.data, HASH_SIZE);
+        err = chunk_open(s, chunk, store_blob(q, 8), scratch);
+    }
+    store_done(q);
+    return err;
+}
+
+static enum sotto_err stream_read(sqlite3_stmt *q, struct log_stream *out)
+{
+    struct span chain = store_blob(q, 3);
+
+    memset(out, 0, sizeof(*out));
+    out->agent = (uint32_t)of_column(q, 0);
+    out->stream = of_column(q, 1);
+    out->watermark = of_column(q, 2);
+    if (chain.size != HASH_SIZE)
+        return SOTTO_EDECODE;
+    memcpy(out->chain, chain.data, HASH_SIZE);
+    out->batches = of_column(q, 4);
+    out->events = of_column(q, 5);
+    out->voided_events = of_column(q, 6);
+    out->refused_batches = of_column(q, 7);
+    out->refused_events = of_column(q, 8);
+    out->last_ms = sqlite3_column_int64(q, 10);
+    return counters_decode(&out->counters, store_blob(q, 9));
+}
+
+enum sotto_err log_stream_each(
+    struct store *s,
+    enum sotto_err (*each)(void *context, const struct log_stream *),
+    void *context)
+{
+    sqlite3_stmt *q = store_prepare(
+        s, "SELECT agent, stream, watermark, chain, batches, events,"
+           " voided_events, refused_batches, refused_events, counters, last_ms"
+           " FROM stream ORDER BY agent, stream");
+    struct log_stream stream;
+    enum sotto_err err;
+
+    while ((err = store_row(q)) == SOTTO_OK) {
+        err = stream_read(q, &stream);
+        if (!err)
+            err = each(context, &stream);
+        if (err) {
+            store_done(q);
+            return err;
+        }
+    }
+    return err == SOTTO_ENOTFOUND ? SOTTO_OK : err;
+}
+
+enum sotto_err log_chain(struct store *s, uint32_t agent, uint64_t stream,
+                         uint64_t sequence, uint8_t chain[HASH_SIZE])
+{
+    sqlite3_stmt *q = store_prepare(s, "SELECT chain FROM chain WHERE agent = ?"
+                                       " AND stream = ? AND sequence = ?");
+    struct span bytes;
+    enum sotto_err err;
+
+    sqlite3_bind_int64(q, 1, agent);
+    sqlite3_bind_int64(q, 2, to_column(stream));
+    sqlite3_bind_int64(q, 3, to_column(sequence));
+    err = store_row(q);
+    if (err)
+        return err;
+    bytes = store_blob(q, 0);
+    if (bytes.size == HASH_SIZE)
+        memcpy(chain, bytes.data, HASH_SIZE);
+    else
+        err = SOTTO_EDECODE;
+    store_done(q);
+    return err;
+}
+
+uint64_t log_last(struct store *s)
+{
+    sqlite3_stmt *q = store_prepare(s, "SELECT max(number) FROM chunk");
+    uint64_t last;
+
+    if (store_row(q))
+        return 0;
+    last = of_column(q, 0);
+    store_done(q);
+    return last;
+}
+
+enum sotto_err log_prune(struct store *s, int64_t before_ms)
+{
+    sqlite3_stmt *q =
+        store_prepare(s, "DELETE FROM chain WHERE received_ms < ?");
+
+    sqlite3_bind_int64(q, 1, before_ms);
+    return store_run(q);
+}

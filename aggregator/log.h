@@ -1,0 +1,70 @@
+/* The log: accepted envelopes as compressed column chunks, encrypted at rest,
+ * and what exact delivery needs beside them: watermark and chain per (agent,
+ * stream), refused envelopes, voids, counters. One transaction commits a group
+ * of entries, and only after it an acknowledgement is sent.
+ *
+ * log_append and log_read are the scale-out seam: nothing above assumes that
+ * the chunks are in this process. */
+#ifndef SOTTO_AGGREGATOR_LOG_H
+#define SOTTO_AGGREGATOR_LOG_H
+
+#include "aggregator/store.h"
+#include "policy/reason.h"
+#include "wire/envelope.h"
+
+struct log_entry {
+    uint32_t agent; /* its number in the roster */
+    uint64_t stream, sequence;
+    uint32_t kind; /* KIND_BATCH, KIND_VOID, KIND_FORGET */
+    uint8_t chain[HASH_SIZE];
+    uint8_t policy[HASH_SIZE];
+    struct span payload;             /* zipped body; of a refused one: empty */
+    uint32_t events;                 /* in the body, or voided */
+    const struct counters *counters; /* of a batch */
+    const char *reason; /* why it was refused or voided; NULL: accepted */
+    int64_t received_ms;
+};
+/* Writes all entries, their watermarks and chains in one transaction with
+ * synchronous=FULL. Any error: nothing is written, do not acknowledge.
+ * SOTTO_EINVAL: a sequence does not follow the watermark stored for its
+ * stream. */
+enum sotto_err log_append(struct store *s, const struct log_entry *entries,
+                          size_t count);
+
+struct log_chunk {
+    uint64_t number; /* rises by commit order, from 1 */
+    uint32_t agent;
+    uint64_t stream, sequence;
+    uint32_t kind;
+    uint8_t policy[HASH_SIZE];
+    uint32_t events;
+    int64_t received_ms;
+    struct span payload; /* zipped, in the reader's buffer until the next */
+};
+/* The first accepted chunk with a number above after; SOTTO_ENOTFOUND at the
+ * end; SOTTO_ECRYPTO if it was changed on disk (number is set: skip and
+ * report). */
+enum sotto_err log_read(struct store *s, uint64_t after,
+                        struct log_chunk *chunk, struct buf *scratch);
+
+struct log_stream {
+    uint32_t agent;
+    uint64_t stream, watermark;
+    uint8_t chain[HASH_SIZE];
+    uint64_t batches, events, voided_events, refused_batches, refused_events;
+    struct counters counters; /* as the newest batch said */
+    int64_t last_ms;
+};
+enum sotto_err log_stream_each(
+    struct store *s,
+    enum sotto_err (*each)(void *context, const struct log_stream *),
+    void *context);
+/* The stored chain of a sequence; SOTTO_ENOTFOUND when forgotten. */
+enum sotto_err log_chain(struct store *s, uint32_t agent, uint64_t stream,
+                         uint64_t sequence, uint8_t chain[HASH_SIZE]);
+uint64_t log_last(struct store *s); /* newest chunk number, 0: none */
+/* Forgets the chains of what was received before; the chain of a watermark
+ * itself stays with its stream. */
+enum sotto_err log_prune(struct store *s, int64_t before_ms);
+
+#endif

@@ -1,0 +1,29 @@
+/* The policies that were added with good signatures; batches come under no
+ * other. Any thread may look one up; policies live until the end. */
+#ifndef SOTTO_AGGREGATOR_POLICIES_H
+#define SOTTO_AGGREGATOR_POLICIES_H
+
+#include "aggregator/store.h"
+#include "policy/signed.h"
+
+struct policies;
+
+enum sotto_err policies_open(struct policies **out, struct store *store);
+void policies_close(struct policies *p); /* accepts NULL */
+
+/* Takes a signed policy (loop thread): the first of a store by its own
+ * signers, a later one by the signers of the version before and its own.
+ * SOTTO_EEXIST: it is there (no harm); SOTTO_ECRYPTO; SOTTO_EREFUSED: another
+ * tenant, or a version that does not follow. */
+enum sotto_err policies_add(struct policies *p, struct span container,
+                            int64_t now_ms, const struct policy **added,
+                            struct why *why);
+/* Any thread; NULL: not known. */
+const struct policy *policies_find(void *policies,
+                                   const uint8_t hash[HASH_SIZE]);
+/* The newest; NULL: none. Loop thread. */
+const struct policy *policies_current(const struct policies *p);
+/* The container of the newest. Loop thread. */
+enum sotto_err policies_container(struct policies *p, struct buf *out);
+
+#endif

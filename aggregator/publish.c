@@ -1,0 +1,418 @@
+/* See publish.h. One edition is made at a time; what changes meanwhile is in
+ * the next. */
+#include "aggregator/publish.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "aggregator/documents.h"
+#include "aggregator/edition.h"
+#include "aggregator/ingest.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "delivery/sync.h"
+
+#define PARK_MS 55000 /* agents wait for 90 s */
+#define LOOK_EVERY_MS 5000
+#define PAUSE_MIN_MS 50 /* between editions of news */
+#define PAYLOAD_BYTES (600 * 1024)
+#define RETRY_MS 1000
+
+struct reader { /* an agent */
+    struct sync sync;
+    struct call *parked;
+    uint8_t nonce[NONCE_SIZE];
+    int64_t parked_ms;
+    bool restart; /* wants everything again */
+    uint64_t floor;
+};
+
+struct publisher {
+    struct publisher_parts use;
+    struct store *writer;   /* the worker's */
+    struct reader *readers; /* by agent number */
+    uint32_t reader_count;
+    uv_timer_t look; /* parked polls */
+    uv_timer_t pause;
+    uv_work_t work;
+    struct edition edition;
+    struct segment_lists by_segment;
+    uint32_t *agents, *restart;
+    uint64_t *floors;
+    struct buf container;
+    enum sotto_err err;
+    bool running, closing;
+    bool policy_news, model_news, folded;
+    bool taken_policy, taken_model; /* by the edition under way */
+    int64_t last_duration_ms, started_ms;
+    struct publisher_stats stats;
+    void (*closed)(void *owner);
+    void *closed_owner;
+    int handles;
+};
+
+static int64_t mono(void)
+{
+    return clock_mono_ms(&clock_system);
+}
+
+static struct reader *reader_of(struct publisher *p, uint32_t agent)
+{
+    if (agent >= p->reader_count) {
+        uint32_t count = agent + 64;
+        struct reader *grown = realloc(p->readers, count * sizeof *grown);
+        if (!grown)
+            return NULL;
+        memset(grown + p->reader_count, 0,
+               (count - p->reader_count) * sizeof *grown);
+        p->readers = grown;
+        p->reader_count = count;
+    }
+    return &p->readers[agent];
+}
+
+/* ---- answering polls ---- */
+
+static void nothing_new(struct publisher *p, struct call *call,
+                        const struct agent_row *agent,
+                        const uint8_t nonce[NONCE_SIZE], enum verdict verdict)
+{
+    const struct reply_parts parts = {p->use.keys, &agent->peer, nonce};
+    struct reply r = {.verdict = verdict,
+                      .wait_ms = verdict == VERDICT_RETRY ? RETRY_MS : 0};
+
+    reply_send(call, &parts, &r);
+}
+
+static void send_documents(struct publisher *p, struct call *call,
+                           const struct agent_row *agent,
+                           const uint8_t nonce[NONCE_SIZE],
+                           const struct sync *sync)
+{
+    struct envelope head = {.kind = KIND_DOCUMENTS};
+    struct documents_head documents = {.last = sync->last,
+                                       .time_ms = clock_wall_ms(&clock_system)};
+    struct buf payload, out;
+    enum sotto_err err;
+
+    memcpy(documents.nonce, nonce, NONCE_SIZE);
+    buf_init(&payload, PAYLOAD_MAX);
+    buf_init(&out, FRAME_MAX);
+    err = documents_payload(p->use.store, agent->number, sync->applied,
+                            PAYLOAD_BYTES, &documents, &payload);
+    if (!err)
+        err = envelope_write(&out, &head, span_of(payload.data, payload.size),
+                             p->use.keys, &agent->peer);
+    if (!err) {
+        p->stats.sent += documents.count;
+        call_reply(call, span_of(out.data, out.size));
+    } else {
+        log_error("publish", "documents for %s: %s", agent->name,
+                  err_text(err));
+        nothing_new(p, call, agent, nonce, VERDICT_RETRY);
+    }
+    buf_fini(&payload);
+    buf_fini(&out);
+}
+
+static void run_soon(struct publisher *p);
+
+void publisher_poll(struct publisher *p, struct call *call,
+                    struct agent_row *agent, const uint8_t nonce[NONCE_SIZE],
+                    const struct poll *poll)
+{
+    struct reader *r = reader_of(p, agent->number);
+
+    if (!r || p->closing) {
+        call_drop(call);
+        return;
+    }
+    if (r->parked) { /* the agent gave that one up */
+        call_drop(r->parked);
+        r->parked = NULL;
+        p->stats.parked--;
+    }
+    switch (sync_polled(&r->sync, poll->applied, poll->resync != 0)) {
+    case SYNC_SEND:
+        send_documents(p, call, agent, nonce, &r->sync);
+        return;
+    case SYNC_RESYNC:
+        log_info("publish", "%s is ahead of us: sending everything again",
+                 agent->name);
+        r->restart = true;
+        r->floor = poll->applied;
+        run_soon(p);
+        break;
+    case SYNC_PARK:
+        break;
+    }
+    r->parked = call;
+    memcpy(r->nonce, nonce, NONCE_SIZE);
+    r->parked_ms = mono();
+    p->stats.parked++;
+}
+
+/* Answers parked polls that have news, or have waited long enough. */
+static void answer_parked(struct publisher *p)
+{
+    for (uint32_t i = 0; i < p->reader_count; i++) {
+        struct reader *r = &p->readers[i];
+        const struct agent_row *agent =
+            r->parked ? roster_number(p->use.roster, i) : NULL;
+        bool news = r->sync.last > r->sync.applied && !r->restart;
+        struct call *call = r->parked;
+        if (!agent || (!news && mono() - r->parked_ms < PARK_MS))
+            continue;
+        r->parked = NULL;
+        p->stats.parked--;
+        if (news)
+            send_documents(p, call, agent, r->nonce, &r->sync);
+        else
+            nothing_new(p, call, agent, r->nonce, VERDICT_ACK);
+    }
+}
+
+static void look_on_loop(uv_timer_t *timer)
+{
+    answer_parked(timer->data);
+}
+
+/* ---- editions ---- */
+
+static void note_last(void *context, uint32_t agent, uint64_t last)
+{
+    struct reader *r = reader_of(context, agent);
+
+    if (r)
+        r->sync.last = last;
+}
+
+static bool wanted(const struct publisher *p)
+{
+    if (p->policy_news || p->model_news || p->folded)
+        return true;
+    for (uint32_t i = 0; i < p->reader_count; i++)
+        if (p->readers[i].restart)
+            return true;
+    return false;
+}
+
+static void edition_on_worker(uv_work_t *work)
+{
+    struct publisher *p = work->data;
+
+    p->err = edition_make(&p->edition);
+}
+
+static void finish_closing(struct publisher *p);
+
+static void edition_on_loop(uv_work_t *work, int status)
+{
+    struct publisher *p = work->data;
+    enum sotto_err err = status ? SOTTO_ECLOSED : p->err;
+
+    p->running = false;
+    p->last_duration_ms = mono() - p->started_ms;
+    p->stats.runs++;
+    p->stats.documents += p->edition.documents;
+    p->stats.lists += p->edition.lists;
+    p->edition.documents = p->edition.lists = 0;
+    if (err) {
+        log_error("publish", "edition failed: %s; made again", err_text(err));
+        p->policy_news |= p->taken_policy;
+        p->model_news |= p->taken_model;
+        p->folded = true;
+    } else {
+        for (uint32_t i = 0; i < p->edition.restart_count; i++)
+            p->readers[p->restart[i]].restart = false;
+    }
+    documents_last(p->use.store, note_last, p);
+    if (p->closing) {
+        finish_closing(p);
+        return;
+    }
+    answer_parked(p);
+    if (wanted(p))
+        run_soon(p);
+}
+
+static enum sotto_err list_agents(struct publisher *p)
+{
+    uint32_t count = roster_count(p->use.roster), restarts = 0;
+    uint32_t *agents = realloc(p->agents, (count + 1) * sizeof *agents);
+
+    if (agents)
+        p->agents = agents;
+    uint32_t *restart = realloc(p->restart, (count + 1) * sizeof *restart);
+    if (restart)
+        p->restart = restart;
+    uint64_t *floors = realloc(p->floors, (count + 1) * sizeof *floors);
+    if (floors)
+        p->floors = floors;
+    if (!agents || !restart || !floors)
+        return SOTTO_ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct agent_row *row = roster_at(p->use.roster, i);
+        struct reader *r = reader_of(p, row->number);
+        agents[i] = row->number;
+        if (r && r->restart) {
+            restart[restarts] = row->number;
+            floors[restarts++] = r->floor;
+        }
+    }
+    p->edition.agents = agents;
+    p->edition.agent_count = count;
+    p->edition.restart = restart;
+    p->edition.floors = floors;
+    p->edition.restart_count = restarts;
+    return SOTTO_OK;
+}
+
+static void run(struct publisher *p)
+{
+    struct edition *e = &p->edition;
+
+    if (p->running || p->closing || !wanted(p) || list_agents(p))
+        return;
+    if (policies_container(p->use.policies, &p->container))
+        buf_clear(&p->container);
+    e->policy_container = span_of(p->container.data, p->container.size);
+    e->policy = p->taken_policy = p->policy_news;
+    e->model = p->taken_model = p->model_news;
+    e->now_ms = clock_wall_ms(&clock_system);
+    p->policy_news = p->model_news = p->folded = false;
+    p->running = true;
+    p->started_ms = mono();
+    p->work.data = p;
+    if (uv_queue_work(p->use.loop, &p->work, edition_on_worker,
+                      edition_on_loop) != 0)
+        abort(); /* only for a NULL callback */
+}
+
+static void pause_on_loop(uv_timer_t *timer)
+{
+    run(timer->data);
+}
+
+/* After a pause in proportion to the last run: news never take more than a
+ * third of a worker. */
+static void run_soon(struct publisher *p)
+{
+    int64_t pause = 2 * p->last_duration_ms;
+
+    if (p->running || p->closing || uv_is_active((uv_handle_t *)&p->pause))
+        return;
+    if (pause < PAUSE_MIN_MS)
+        pause = PAUSE_MIN_MS;
+    if (p->policy_news || p->model_news)
+        pause = 1;
+    uv_timer_start(&p->pause, pause_on_loop, (uint64_t)pause, 0);
+}
+
+void publisher_policy(struct publisher *p)
+{
+    p->policy_news = true;
+    run_soon(p);
+}
+
+void publisher_agent(struct publisher *p, uint32_t agent)
+{
+    struct reader *r = reader_of(p, agent);
+
+    if (r)
+        r->restart = true;
+    run_soon(p);
+}
+
+void publisher_model(struct publisher *p)
+{
+    p->model_news = true;
+    run_soon(p);
+}
+
+void publisher_folded(struct publisher *p)
+{
+    p->folded = true;
+    run_soon(p);
+}
+
+/* ---- open and close ---- */
+
+enum sotto_err publisher_open(struct publisher **out,
+                              const struct publisher_parts *parts,
+                              struct why *why)
+{
+    struct publisher *p = calloc(1, sizeof *p);
+    enum sotto_err err;
+
+    if (!p)
+        return SOTTO_ENOMEM;
+    p->use = *parts;
+    buf_init(&p->container, SIGNED_POLICY_MAX);
+    err = store_open(&p->writer, parts->dir, parts->key_file, why);
+    if (err) {
+        free(p);
+        return err;
+    }
+    p->edition = (struct edition){.store = p->writer,
+                                  .views = parts->views,
+                                  .registry = parts->registry,
+                                  .policies = parts->policies,
+                                  .by_segment = &p->by_segment,
+                                  .published = edition_published(parts->store)};
+    documents_last(parts->store, note_last, p);
+    uv_timer_init(parts->loop, &p->look);
+    uv_timer_init(parts->loop, &p->pause);
+    p->look.data = p->pause.data = p;
+    uv_timer_start(&p->look, look_on_loop, LOOK_EVERY_MS, LOOK_EVERY_MS);
+    p->folded = true; /* what was folded before the last stop */
+    run_soon(p);
+    *out = p;
+    return SOTTO_OK;
+}
+
+static void handle_on_closed(uv_handle_t *handle)
+{
+    struct publisher *p = handle->data;
+
+    p->handles--;
+    finish_closing(p);
+}
+
+static void finish_closing(struct publisher *p)
+{
+    if (!p->closing || p->running || p->handles > 0)
+        return;
+    store_close(p->writer);
+    buf_fini(&p->container);
+    free(p->readers);
+    free(p->agents);
+    free(p->restart);
+    free(p->floors);
+    void (*closed)(void *) = p->closed;
+    void *owner = p->closed_owner;
+    free(p);
+    closed(owner);
+}
+
+void publisher_close(struct publisher *p, void (*closed)(void *owner),
+                     void *owner)
+{
+    p->closing = true;
+    p->closed = closed;
+    p->closed_owner = owner;
+    for (uint32_t i = 0; i < p->reader_count; i++)
+        if (p->readers[i].parked) {
+            call_drop(p->readers[i].parked);
+            p->readers[i].parked = NULL;
+        }
+    p->handles = 2;
+    uv_close((uv_handle_t *)&p->look, handle_on_closed);
+    uv_close((uv_handle_t *)&p->pause, handle_on_closed);
+}
+
+void publisher_stats(const struct publisher *p, struct publisher_stats *out)
+{
+    *out = p->stats;
+    out->idle = !p->running && !wanted(p);
+}

@@ -1,0 +1,104 @@
+/* See settings.h: the table below is the documentation. */
+#include "aggregator/settings.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/yaml.h"
+
+static const struct {
+    const char *name;
+    size_t offset, size;
+    const char *help;
+} texts[] = {
+#define TEXT(member, help_)                                                    \
+    {                                                                          \
+#member, offsetof(struct settings, member),                            \
+            sizeof(((struct settings *)0)->member), help_                      \
+    }
+    TEXT(listen, "where agents connect: tcp://HOST:PORT"),
+    TEXT(announce, "address that tokens carry, if it is another"),
+    TEXT(store_key, "key of the data at rest; outside DIR and its backups"),
+};
+#define TEXTS (sizeof texts / sizeof *texts)
+
+struct filled {
+    struct yaml_node texts[TEXTS];
+    int64_t agents_max;
+};
+
+static const struct yaml_key keys[] = {
+    {.name = "listen",
+     .kind = YAML_NODE,
+     .offset = offsetof(struct filled, texts[0])},
+    {.name = "announce",
+     .kind = YAML_NODE,
+     .offset = offsetof(struct filled, texts[1])},
+    {.name = "store_key",
+     .kind = YAML_NODE,
+     .offset = offsetof(struct filled, texts[2])},
+    {.name = "agents_max",
+     .kind = YAML_INT,
+     .offset = offsetof(struct filled, agents_max),
+     .min = 16,
+     .max = 60000,
+     .help = "agents that may be connected at once"},
+    {.name = NULL},
+};
+
+static enum sotto_err copy_text(struct settings *s, size_t i,
+                                struct yaml_node n, struct why *why)
+{
+    char *out = (char *)s + texts[i].offset;
+    struct span text;
+    enum sotto_err err;
+
+    if (!n.node)
+        return SOTTO_OK;
+    err = yaml_text(n, &text, why);
+    if (err)
+        return err;
+    if (text.size == 0 || text.size >= texts[i].size)
+        return yaml_wrong(n, why, "needs 1 to %zu bytes", texts[i].size - 1);
+    memcpy(out, text.data, text.size);
+    out[text.size] = 0;
+    return SOTTO_OK;
+}
+
+enum sotto_err settings_load(struct settings *s, const char *dir,
+                             struct why *why)
+{
+    struct filled into = {.agents_max = 20000};
+    struct yaml *doc = NULL;
+    char file[512];
+    enum sotto_err err;
+
+    memset(s, 0, sizeof *s);
+    snprintf(s->listen, sizeof s->listen, "tcp://127.0.0.1:7420");
+    snprintf(s->store_key, sizeof s->store_key, "%.390s.key", dir);
+    s->agents_max = into.agents_max;
+    snprintf(file, sizeof file, "%s/aggregator.yaml", dir);
+    if (access(file, F_OK) != 0)
+        return SOTTO_OK;
+    err = yaml_open_file(&doc, file, why);
+    if (!err)
+        err = yaml_fill(yaml_root(doc), keys, &into, why);
+    for (size_t i = 0; i < TEXTS && !err; i++)
+        err = copy_text(s, i, into.texts[i], why);
+    s->agents_max = into.agents_max;
+    yaml_close(doc);
+    return err;
+}
+
+void settings_print(const struct settings *s)
+{
+    for (size_t i = 0; i < TEXTS; i++) {
+        const char *value = (const char *)s + texts[i].offset;
+        printf("%-11s %-30s # %s\n", texts[i].name, *value ? value : "\"\"",
+               texts[i].help);
+    }
+    printf("%-11s %-30lld # %s\n", "agents_max", (long long)s->agents_max,
+           keys[3].help);
+}

@@ -1,0 +1,20 @@
+/* The aggregator's settings: DIR/aggregator.yaml, one row a key (settings.c).
+ */
+#ifndef SOTTO_AGGREGATOR_SETTINGS_H
+#define SOTTO_AGGREGATOR_SETTINGS_H
+
+#include "base/buf.h"
+
+struct settings {
+    char listen[128];    /* tcp://HOST:PORT */
+    char announce[128];  /* what tokens say; "": listen */
+    char store_key[400]; /* file, outside the directory */
+    int64_t agents_max;  /* connections that may wait in a poll */
+};
+
+/* Defaults, then the file. SOTTO_EINVAL with file, line, key and mend. */
+enum sotto_err settings_load(struct settings *s, const char *dir,
+                             struct why *why);
+void settings_print(const struct settings *s);
+
+#endif

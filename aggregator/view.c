@@ -1,0 +1,396 @@
+/* The folder. One chunk goes: read, open, unzip, decode, into every view that
+ * has not applied it yet.
+ *
+ * Invariants: a view's state in the database and its applied_upto are written
+ * by one transaction, so what is loaded is the fold of chunks 1..applied_upto,
+ * each once. In memory a view is either that or broken: an error in the middle
+ * of a chunk is never followed by a checkpoint. */
+#include "aggregator/view.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aggregator/views/interactions.h"
+#include "aggregator/views/profile.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define CHECKPOINT_CHUNKS 1000
+#define CHECKPOINT_MS 5000
+#define SUBJECT_SIZE 16
+
+static const struct view_ops *const all[] = {&profile_view, &interactions_view};
+#define VIEW_COUNT (sizeof(all) / sizeof(all[0]))
+enum { PROFILE, INTERACTIONS };
+
+struct slot {
+    void *state;
+    _Atomic uint64_t applied; /* status asks on other threads */
+};
+
+struct views {
+    struct store *store;
+    policy_lookup *lookup;
+    void *context;
+    pthread_mutex_t lock;
+    struct slot slots[VIEW_COUNT];
+    struct buf scratch, body;
+    _Atomic uint64_t skipped;
+    uint32_t unsaved_chunks;
+    int64_t saved_mono_ms;
+    enum sotto_err broken;
+};
+
+/* --- one chunk ---------------------------------------------------------- */
+
+static enum sotto_err fold_into(struct views *v, struct slot *slots,
+                                const struct fold *f)
+{
+    enum sotto_err err = SOTTO_OK;
+
+    views_lock(v);
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++) {
+        if (slots[i].applied < f->chunk)
+            err = all[i]->fold(slots[i].state, f);
+    }
+    views_unlock(v);
+    return err;
+}
+
+static enum sotto_err fold_batch(struct views *v, struct slot *slots,
+                                 struct fold *f, const struct log_chunk *chunk,
+                                 bool *bad)
+{
+    struct batch_view *batch = NULL;
+    enum sotto_err err;
+
+    f->policy = v->lookup(v->context, chunk->policy);
+    err = f->policy ? batch_decode(&batch, span_of(v->body.data, v->body.size),
+                                   f->policy)
+                    : SOTTO_ENOTFOUND;
+    if (err) {
+        *bad = err != SOTTO_ENOMEM;
+        return err;
+    }
+    f->batch = batch;
+    err = fold_into(v, slots, f);
+    batch_view_free(batch);
+    return err;
+}
+
+static enum sotto_err fold_forget(struct views *v, struct slot *slots,
+                                  struct fold *f, bool *bad)
+{
+    enum sotto_err err = SOTTO_OK;
+
+    *bad = v->body.size == 0 || v->body.size % SUBJECT_SIZE;
+    if (*bad)
+        return SOTTO_EDECODE;
+    for (size_t i = 0; i < v->body.size && !err; i += SUBJECT_SIZE) {
+        f->forget = v->body.data + i;
+        err = fold_into(v, slots, f);
+    }
+    return err;
+}
+
+/* *bad: the fault is the chunk's own, so trying again would not help. */
+static enum sotto_err fold_chunk(struct views *v, struct slot *slots,
+                                 const struct log_chunk *chunk, bool *bad)
+{
+    struct fold f = {.chunk = chunk->number,
+                     .agent = chunk->agent,
+                     .stream = chunk->stream,
+                     .sequence = chunk->sequence,
+                     .received_ms = chunk->received_ms};
+    enum sotto_err err = payload_unzip(&v->body, chunk->payload, PAYLOAD_MAX);
+
+    if (err) {
+        *bad = err != SOTTO_ENOMEM;
+        return err;
+    }
+    if (chunk->kind == KIND_FORGET)
+        return fold_forget(v, slots, &f, bad);
+    return fold_batch(v, slots, &f, chunk, bad);
+}
+
+/* The next chunk above after into those slots that lack it. *number: of the
+ * chunk, also when it was passed over. SOTTO_ENOTFOUND at the end. */
+static enum sotto_err fold_next(struct views *v, struct slot *slots,
+                                uint64_t after, uint64_t *number, bool *bad)
+{
+    struct log_chunk chunk;
+    enum sotto_err err = log_read(v->store, after, &chunk, &v->scratch);
+
+    *bad = err == SOTTO_ECRYPTO || err == SOTTO_ETOOBIG;
+    if (!err)
+        err = fold_chunk(v, slots, &chunk, bad);
+    else if (!*bad)
+        return err;
+    if (*bad)
+        log_error("view", "chunk %llu of agent %u passed over: %s",
+                  (unsigned long long)chunk.number, (unsigned)chunk.agent,
+                  err == SOTTO_ENOTFOUND ? "its policy is not known"
+                                         : err_text(err));
+    *number = chunk.number;
+    return *bad ? SOTTO_OK : err;
+}
+
+/* --- checkpoint --------------------------------------------------------- */
+
+static enum sotto_err save_view(struct views *v, size_t i)
+{
+    sqlite3_stmt *q;
+    enum sotto_err err = all[i]->save(v->slots[i].state, v->store);
+
+    if (err)
+        return err;
+    q = store_prepare(v->store,
+                      "INSERT INTO view(name, applied_upto) VALUES(?, ?)"
+                      " ON CONFLICT(name) DO UPDATE"
+                      " SET applied_upto = excluded.applied_upto");
+    sqlite3_bind_text(q, 1, all[i]->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(q, 2, (int64_t)v->slots[i].applied);
+    return store_run(q);
+}
+
+enum sotto_err views_checkpoint(struct views *v)
+{
+    enum sotto_err err;
+
+    if (v->broken)
+        return v->broken;
+    if (!v->unsaved_chunks)
+        return SOTTO_OK;
+    err = store_begin(v->store);
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++)
+        err = save_view(v, i);
+    if (err)
+        store_rollback(v->store);
+    else
+        err = store_commit(v->store);
+    if (err) {
+        log_error("view", "checkpoint failed: %s; tried again later",
+                  err_text(err));
+        return err;
+    }
+    for (size_t i = 0; i < VIEW_COUNT; i++)
+        all[i]->saved(v->slots[i].state);
+    v->unsaved_chunks = 0;
+    v->saved_mono_ms = clock_mono_ms(&clock_system);
+    return SOTTO_OK;
+}
+
+enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more)
+{
+    enum sotto_err err = v->broken;
+    uint64_t number = 0;
+    bool bad;
+
+    *more = false;
+    for (uint32_t n = 0; n < chunks_max && !err; n++) {
+        err = fold_next(v, v->slots, views_applied(v), &number, &bad);
+        if (err == SOTTO_ENOTFOUND)
+            break;
+        if (err == SOTTO_ENOMEM)
+            v->broken = err;
+        if (err)
+            return err;
+        v->skipped += bad;
+        v->unsaved_chunks++;
+        for (size_t i = 0; i < VIEW_COUNT; i++) {
+            if (v->slots[i].applied < number)
+                v->slots[i].applied = number;
+        }
+    }
+    if (err && err != SOTTO_ENOTFOUND)
+        return err;
+    *more = !err;
+    if (v->unsaved_chunks >= CHECKPOINT_CHUNKS ||
+        (v->unsaved_chunks &&
+         clock_mono_ms(&clock_system) - v->saved_mono_ms >= CHECKPOINT_MS))
+        return views_checkpoint(v);
+    return SOTTO_OK;
+}
+
+/* --- open, close -------------------------------------------------------- */
+
+static enum sotto_err applied_read(struct views *v, size_t i)
+{
+    sqlite3_stmt *q =
+        store_prepare(v->store, "SELECT applied_upto FROM view WHERE name = ?");
+    enum sotto_err err;
+
+    sqlite3_bind_text(q, 1, all[i]->name, -1, SQLITE_STATIC);
+    err = store_row(q);
+    if (err)
+        return err == SOTTO_ENOTFOUND ? SOTTO_OK : err;
+    v->slots[i].applied = (uint64_t)sqlite3_column_int64(q, 0);
+    store_done(q);
+    return SOTTO_OK;
+}
+
+/* Both rows of a view go in one transaction, so that it is whole or absent. */
+static enum sotto_err erase_saved(struct views *v, const char *name)
+{
+    static const char *const texts[] = {
+        "DELETE FROM view_state WHERE view = ?",
+        "DELETE FROM view WHERE name = ?",
+    };
+    enum sotto_err err = store_begin(v->store);
+
+    for (size_t i = 0; i < 2 && !err; i++) {
+        sqlite3_stmt *q = store_prepare(v->store, texts[i]);
+
+        sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+        err = store_run(q);
+    }
+    if (!err)
+        return store_commit(v->store);
+    store_rollback(v->store);
+    return err;
+}
+
+static enum sotto_err load_view(struct views *v, size_t i)
+{
+    struct slot *slot = &v->slots[i];
+    enum sotto_err err = all[i]->open(&slot->state);
+
+    if (!err)
+        err = applied_read(v, i);
+    if (!err)
+        err = all[i]->load(slot->state, v->store);
+    if (err != SOTTO_ECRYPTO && err != SOTTO_EDECODE && err != SOTTO_EVERSION)
+        return err;
+    log_error("view",
+              "%s: its checkpoint is unusable: %s; folding the log "
+              "again",
+              all[i]->name, err_text(err));
+    all[i]->close(slot->state);
+    slot->state = NULL;
+    slot->applied = 0;
+    err = erase_saved(v, all[i]->name);
+    return err ? err : all[i]->open(&slot->state);
+}
+
+enum sotto_err views_open(struct views **out, const char *dir,
+                          const char *key_file, policy_lookup *lookup,
+                          void *context, struct why *why)
+{
+    struct views *v = calloc(1, sizeof(*v));
+    enum sotto_err err;
+
+    if (!v)
+        return SOTTO_ENOMEM;
+    v->lookup = lookup;
+    v->context = context;
+    v->saved_mono_ms = clock_mono_ms(&clock_system);
+    buf_init(&v->scratch, 2 * FRAME_MAX);
+    buf_init(&v->body, PAYLOAD_MAX);
+    pthread_mutex_init(&v->lock, NULL);
+    err = store_open(&v->store, dir, key_file, why);
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++) {
+        err = load_view(v, i);
+        if (err)
+            why_say(why, err, "%s: the view %s cannot be loaded: %s", dir,
+                    all[i]->name, err_text(err));
+    }
+    if (err) {
+        v->broken = err;
+        views_close(v);
+        return err;
+    }
+    *out = v;
+    return SOTTO_OK;
+}
+
+void views_close(struct views *v)
+{
+    if (!v)
+        return;
+    if (v->store)
+        views_checkpoint(v);
+    for (size_t i = 0; i < VIEW_COUNT; i++)
+        all[i]->close(v->slots[i].state);
+    store_close(v->store);
+    buf_wipe(&v->scratch);
+    buf_wipe(&v->body);
+    pthread_mutex_destroy(&v->lock);
+    free(v);
+}
+
+/* --- looking ------------------------------------------------------------ */
+
+uint64_t views_applied(const struct views *v)
+{
+    uint64_t least = v->slots[0].applied;
+
+    for (size_t i = 1; i < VIEW_COUNT; i++) {
+        if (v->slots[i].applied < least)
+            least = v->slots[i].applied;
+    }
+    return least;
+}
+
+uint64_t views_skipped(const struct views *v)
+{
+    return v->skipped;
+}
+
+void views_lock(struct views *v)
+{
+    pthread_mutex_lock(&v->lock);
+}
+
+void views_unlock(struct views *v)
+{
+    pthread_mutex_unlock(&v->lock);
+}
+
+struct profiles *views_profiles(struct views *v)
+{
+    return v->slots[PROFILE].state;
+}
+
+struct interactions *views_interactions(struct views *v)
+{
+    return v->slots[INTERACTIONS].state;
+}
+
+/* --- verify ------------------------------------------------------------- */
+
+static enum sotto_err refold(struct views *v, struct slot *fresh)
+{
+    uint64_t number = 0, upto = views_applied(v);
+    enum sotto_err err = SOTTO_OK;
+    bool bad;
+
+    while (!err && number < upto) {
+        err = fold_next(v, fresh, number, &number, &bad);
+        for (size_t i = 0; i < VIEW_COUNT; i++)
+            fresh[i].applied = number;
+    }
+    return err == SOTTO_ENOTFOUND ? SOTTO_OK : err;
+}
+
+enum sotto_err views_verify(struct views *v, struct why *why)
+{
+    struct slot fresh[VIEW_COUNT] = {{NULL, 0}};
+    enum sotto_err err = v->broken;
+
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++)
+        err = all[i]->open(&fresh[i].state);
+    if (!err)
+        err = refold(v, fresh);
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++) {
+        if (all[i]->digest(fresh[i].state) != all[i]->digest(v->slots[i].state))
+            err = why_say(why, SOTTO_ECRYPTO,
+                          "the view %s differs from the fold of the log; stop "
+                          "the daemon and rebuild it",
+                          all[i]->name);
+    }
+    for (size_t i = 0; i < VIEW_COUNT; i++)
+        all[i]->close(fresh[i].state);
+    return err;
+}

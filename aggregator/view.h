@@ -1,0 +1,73 @@
+/* Views: each folds the log in memory and checkpoints its state together with
+ * applied_upto, so that a crash replays the tail and every effect happens
+ * once. A view equals the fold of the events retained, and can be rebuilt.
+ *
+ * The folding thread owns the folder; readers take view_lock around a look at
+ * a view (a look is short: copy out what is needed). */
+#ifndef SOTTO_AGGREGATOR_VIEW_H
+#define SOTTO_AGGREGATOR_VIEW_H
+
+#include "aggregator/log.h"
+#include "policy/batch.h"
+
+struct fold { /* one chunk, decoded */
+    uint64_t chunk;
+    uint32_t agent;
+    uint64_t stream, sequence;
+    const struct policy *policy;
+    const struct batch_view *batch; /* NULL for a forget */
+    const uint8_t *forget; /* KIND_FORGET: pseudonym; fold forgets it */
+    int64_t received_ms;
+};
+
+/* The payload of KIND_FORGET, unzipped: pseudonyms of 16 bytes, at least one.
+ */
+
+struct view_ops {
+    const char *name;
+    enum sotto_err (*open)(void **view);
+    void (*close)(void *view);
+    enum sotto_err (*fold)(void *view, const struct fold *f);
+    enum sotto_err (*forget)(void *view, const uint8_t subject[16]);
+    /* Writes what changed since the last checkpoint; inside a transaction of
+     * s. On SOTTO_OK the changes count as saved only after view_saved. */
+    enum sotto_err (*save)(void *view, struct store *s);
+    void (*saved)(void *view);
+    enum sotto_err (*load)(void *view, struct store *s);
+    /* A hash over the whole state, independent of order of subjects: a rebuilt
+     * view must have the same. */
+    uint64_t (*digest)(void *view);
+};
+
+struct views;
+/* Which policies decode chunks: asked by hash; NULL when unknown. */
+typedef const struct policy *policy_lookup(void *context,
+                                           const uint8_t hash[HASH_SIZE]);
+
+/* Opens a store connection of its own, loads every view, replays nothing yet.
+ * A view whose checkpoint was changed, or is of another version, starts empty
+ * and is folded again from the log. */
+enum sotto_err views_open(struct views **out, const char *dir,
+                          const char *key_file, policy_lookup *lookup,
+                          void *context, struct why *why);
+void views_close(struct views *v); /* checkpoints; accepts NULL */
+/* Folds up to chunks_max chunks above what is applied; checkpoints by itself
+ * every few seconds of folding or thousand chunks. *more: there are more.
+ * Called on one thread at a time. A chunk that does not open or decode is
+ * logged, counted and passed over. SOTTO_ENOMEM leaves a view half folded:
+ * from then on every call fails, nothing is saved, and the owner opens again.
+ * A failed checkpoint (SOTTO_EFULL, SOTTO_EIO, …) is tried again later. */
+enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more);
+enum sotto_err views_checkpoint(struct views *v);
+uint64_t views_applied(const struct views *v);
+/* Chunks passed over since views_open. */
+uint64_t views_skipped(const struct views *v);
+void views_lock(struct views *v);
+void views_unlock(struct views *v);
+struct profiles *views_profiles(struct views *v);
+struct interactions *views_interactions(struct views *v);
+/* Folds the whole log, as far as it is applied, into fresh views and compares
+ * digests; SOTTO_ECRYPTO names the view that differs. On the folding thread. */
+enum sotto_err views_verify(struct views *v, struct why *why);
+
+#endif
