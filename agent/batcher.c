@@ -15,8 +15,8 @@
 #include "base/log.h"
 #include "policy/batch.h"
 
-#define SOURCES_MAX 64 /* imports remembered for resuming */
-#define MOVED_MAX 8    /* of them, in one batch */
+#define SOURCES_MAX 10000 /* imports remembered for resuming */
+#define MOVED_MAX 8       /* of them, in one batch */
 
 struct source { /* an import's cursor, as of `position` */
     uint8_t id[16];
@@ -32,40 +32,61 @@ struct batcher {
     uint64_t mark, position;
     int64_t first_ms; /* when the open batch got its first event (monotonic) */
     uint64_t corrupt;
-    uint32_t source_count;
+    uint32_t source_count, source_capacity;
+    uint32_t moved_count; /* of the sources, since the last commit */
     struct source *sources;
     struct buf body, sealed;
-    struct envelope head;
+    struct envelope head;        /* of what is sealed */
+    uint8_t previous[HASH_SIZE]; /* the chain that it follows */
     uint32_t sealed_events;
     bool moved; /* cursors moved without an event */
 };
 
+/* The newest last: it is the one that is asked for. NULL: no room. */
+static struct source *source_of(struct batcher *b, const uint8_t id[16])
+{
+    uint32_t capacity = b->source_capacity ? b->source_capacity * 2 : 16;
+    struct source *s;
+
+    for (uint32_t i = b->source_count; i-- > 0;)
+        if (memcmp(b->sources[i].id, id, 16) == 0)
+            return &b->sources[i];
+    if (b->source_count == SOURCES_MAX)
+        return NULL;
+    if (b->source_count == b->source_capacity) {
+        s = realloc(b->sources, capacity * sizeof *s);
+        if (!s)
+            return NULL;
+        b->sources = s;
+        b->source_capacity = capacity;
+    }
+    s = &b->sources[b->source_count++];
+    memset(s, 0, sizeof *s);
+    memcpy(s->id, id, 16);
+    return s;
+}
+
 static void load_cursor(void *context, const struct spool_cursor *c)
 {
-    struct batcher *b = context;
-    struct source *s = &b->sources[b->source_count];
+    struct import_cursor cursor;
+    struct source *s;
 
-    if (b->source_count == SOURCES_MAX ||
-        cursor_decode(&s->cursor, c->bytes) != SOTTO_OK)
-        return;
-    memcpy(s->id, c->source, 16);
-    b->source_count++;
+    if (cursor_decode(&cursor, c->bytes) == SOTTO_OK &&
+        (s = source_of(context, c->source)) != NULL)
+        s->cursor = cursor;
 }
 
 enum sotto_err batcher_open(struct batcher **out,
                             const struct batcher_parts *parts)
 {
     struct batcher *b = calloc(1, sizeof *b);
-    enum sotto_err err = SOTTO_ENOMEM;
+    enum sotto_err err;
 
     if (!b)
         return SOTTO_ENOMEM;
     b->use = *parts;
     buf_init(&b->body, PAYLOAD_MAX);
     buf_init(&b->sealed, FRAME_MAX);
-    b->sources = calloc(SOURCES_MAX, sizeof *b->sources);
-    if (!b->sources)
-        goto fail;
     err = batch_open(&b->batch, (uint32_t)parts->settings->batch_events,
                      (size_t)parts->settings->batch_bytes);
     if (err)
@@ -131,17 +152,6 @@ void batcher_counters(const struct batcher *b, struct counters *out)
 
 /* ---- closing a batch ---- */
 
-static struct source *source_of(struct batcher *b, const uint8_t id[16])
-{
-    for (uint32_t i = 0; i < b->source_count; i++)
-        if (memcmp(b->sources[i].id, id, 16) == 0)
-            return &b->sources[i];
-    if (b->source_count == SOURCES_MAX)
-        return NULL;
-    memcpy(b->sources[b->source_count].id, id, 16);
-    return &b->sources[b->source_count++];
-}
-
 /* Seals payload as the next envelope of the stream into b->sealed. */
 static enum sotto_err seal(struct batcher *b, uint32_t kind,
                            struct span payload)
@@ -153,10 +163,41 @@ static enum sotto_err seal(struct batcher *b, uint32_t kind,
     b->head.stream = state->stream;
     b->head.sequence = state->next_sequence;
     memcpy(b->head.chain, state->chain, HASH_SIZE);
+    memcpy(b->previous, state->chain, HASH_SIZE);
     if (kind == KIND_BATCH)
         memcpy(b->head.policy, b->policy->hash, HASH_SIZE);
     return envelope_write(&b->sealed, &b->head, payload, b->use.home->keys,
                           &b->use.home->aggregator);
+}
+
+/* While an envelope waited for room, its place may have moved: another stream
+ * after a fork, another chain after a void. */
+static enum sotto_err follow_stream(struct batcher *b)
+{
+    const struct spool_state *state = spool_state(b->use.spool);
+    uint8_t chain[HASH_SIZE];
+    enum sotto_err err;
+
+    if (b->sealed.size == 0 ||
+        (b->head.stream == state->stream &&
+         b->head.sequence == state->next_sequence &&
+         memcmp(b->previous, state->chain, HASH_SIZE) == 0))
+        return SOTTO_OK;
+    memcpy(chain, state->chain, HASH_SIZE);
+    err = envelope_rewrite(&b->body, span_of(b->sealed.data, b->sealed.size),
+                           state->stream, state->next_sequence, chain,
+                           b->use.home->keys);
+    if (!err)
+        err = buf_reserve(&b->sealed, b->body.size);
+    if (err)
+        return err;
+    buf_clear(&b->sealed);
+    err = buf_append(&b->sealed, b->body.data, b->body.size);
+    b->head.stream = state->stream;
+    b->head.sequence = state->next_sequence;
+    memcpy(b->head.chain, chain, HASH_SIZE);
+    memcpy(b->previous, state->chain, HASH_SIZE);
+    return err;
 }
 
 /* One transaction: envelope (if any), ring mark, cursors, counters. */
@@ -165,6 +206,7 @@ static enum sotto_err commit(struct batcher *b)
     uint8_t bytes[MOVED_MAX][CURSOR_BYTES_MAX];
     struct spool_cursor cursors[MOVED_MAX];
     struct counters total;
+    enum sotto_err err = follow_stream(b);
     struct spool_entry e = {
         .envelope = span_of(b->sealed.data, b->sealed.size),
         .kind = b->head.kind,
@@ -174,11 +216,12 @@ static enum sotto_err commit(struct batcher *b)
         .cursors = cursors,
         .now_ms = clock_wall_ms(&clock_system),
     };
-    enum sotto_err err;
 
+    if (err)
+        return err;
     count_live(b, &total);
     memcpy(e.chain, b->head.chain, HASH_SIZE);
-    for (uint32_t i = 0; i < b->source_count; i++) {
+    for (uint32_t i = 0; i < b->source_count && b->moved_count > 0; i++) {
         if (!b->sources[i].moved)
             continue;
         assert(e.cursor_count < MOVED_MAX); /* close_wanted sees to it */
@@ -191,8 +234,9 @@ static enum sotto_err commit(struct batcher *b)
     err = spool_commit(b->use.spool, &e);
     if (err)
         return err;
-    for (uint32_t i = 0; i < b->source_count; i++)
+    for (uint32_t i = 0; i < b->source_count && b->moved_count > 0; i++)
         b->sources[i].moved = false;
+    b->moved_count = 0;
     b->mark = b->position;
     journal_release(b->use.journal, b->mark);
     buf_clear(&b->sealed);
@@ -284,6 +328,7 @@ static void take_cursor(struct batcher *b, struct span bytes)
         return;
     }
     s->cursor = cursor;
+    b->moved_count += !s->moved;
     s->moved = true;
     b->moved = true;
 }
@@ -347,15 +392,6 @@ static enum sotto_err take_record(struct batcher *b,
     return err;
 }
 
-static uint32_t sources_moved(const struct batcher *b)
-{
-    uint32_t moved = 0;
-
-    for (uint32_t i = 0; i < b->source_count; i++)
-        moved += b->sources[i].moved;
-    return moved;
-}
-
 /* Whether the open batch must close before rec is taken. */
 static bool close_wanted(const struct batcher *b,
                          const struct journal_record *rec)
@@ -364,7 +400,7 @@ static bool close_wanted(const struct batcher *b,
         rec->kind == JOURNAL_EVENT || rec->kind == JOURNAL_EVENT_CURSOR;
 
     return (event && b->policy && rec->policy != b->policy_number) ||
-           sources_moved(b) >= MOVED_MAX - 1 ||
+           b->moved_count >= MOVED_MAX - 1 ||
            (b->policy &&
             batch_count(b->batch) >= (uint32_t)b->use.settings->batch_events);
 }
@@ -412,8 +448,10 @@ enum sotto_err batcher_turn(struct batcher *b, bool flush, uint32_t *committed)
     enum sotto_err err = SOTTO_OK;
 
     *committed = 0;
-    if (b->sealed.size > 0) /* a commit that failed before */
+    if (b->sealed.size > 0) { /* a commit that failed before */
         err = commit(b);
+        *committed += !err;
+    }
     if (!err)
         err = drain(b, committed);
     if (!err && (flush || too_old(b)))

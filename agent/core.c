@@ -1,11 +1,13 @@
 /* See core.h. */
 #include "agent/core.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/dirlock.h"
 #include "base/log.h"
@@ -113,8 +115,13 @@ static void expire_on_loop(uv_timer_t *timer)
 {
     struct core *c = timer->data;
     const struct spool_rewrite voids = {make_void, c};
-    int64_t old = clock_wall_ms(c->time.clock) - c->settings.spool_age_ms;
+    const struct policy *p = policyset_current(&c->policies, NULL);
+    int64_t age = c->settings.spool_age_ms, old;
     uint64_t events = 0;
+
+    if (p && p->spool_ms > 0 && p->spool_ms < age)
+        age = p->spool_ms; /* the officer's limit */
+    old = clock_wall_ms(c->time.clock) - age;
 
     if (!atomic_load(&c->time.confirmed))
         return; /* a wrong clock gives nothing up */
@@ -203,13 +210,20 @@ static enum sotto_err ring_path(const struct core *c, char *out, size_t size,
                                 struct why *why)
 {
     char dir[256], id[17];
+    struct stat st;
 
     sodium_bin2hex(id, sizeof id, c->home->keys->sign_id, 8);
     snprintf(dir, sizeof dir, "%s/sotto-%s", c->settings.ring_dir, id);
-    if (mkdir(dir, 0700) != 0 && access(dir, W_OK) != 0)
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
         return why_say(why, SOTTO_EIO,
-                       "%s: cannot be made; set ring_dir in agent.yaml to a "
-                       "memory-backed folder",
+                       "%s: cannot be made: %s; set ring_dir in agent.yaml to "
+                       "a memory-backed folder",
+                       dir, strerror(errno));
+    if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode) ||
+        st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        return why_say(why, SOTTO_EDENIED,
+                       "%s: is not a folder of ours alone (owner, mode 0700); "
+                       "remove it, or set ring_dir in agent.yaml",
                        dir);
     snprintf(out, size, "%s/ring", dir);
     return SOTTO_OK;

@@ -57,7 +57,8 @@ enum sotto_err cursor_decode(struct import_cursor *c, struct span bytes)
     at += HEAD_SIZE;
     for (uint32_t i = 0; i < c->reason_count; i++) {
         size_t size = at < end ? *at++ : SIZE_MAX;
-        if (size > COUNTER_NAME_MAX || (size_t)(end - at) < size + 8)
+        if (size > COUNTER_NAME_MAX || (size_t)(end - at) < size + 8 ||
+            !counter_name_ok(span_of(at, size)))
             return SOTTO_EDECODE;
         memcpy(c->reasons[i].name, at, size);
         c->reasons[i].count = take_u64(at + size);

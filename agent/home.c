@@ -58,6 +58,22 @@ static enum sotto_err make_keys(const char *dir, struct why *why)
     return err;
 }
 
+/* Whether text is token t, however its white space was copied. */
+static bool same_token(const struct token *t, struct span text)
+{
+    struct buf scratch;
+    struct token old;
+    bool same;
+
+    buf_init(&scratch, SMALL_FILE_MAX);
+    same = token_read(&old, text, &scratch) == SOTTO_OK &&
+           sodium_memcmp(old.secret, t->secret, sizeof old.secret) == 0 &&
+           memcmp(old.sign_pk, t->sign_pk, PK_SIZE) == 0;
+    sodium_memzero(&old, sizeof old);
+    buf_wipe(&scratch);
+    return same;
+}
+
 /* The same token again is fine (a lost reply), another is not. */
 static enum sotto_err keep_token(const char *dir, struct span text,
                                  struct why *why)
@@ -76,7 +92,7 @@ static enum sotto_err keep_token(const char *dir, struct span text,
                       "the token file is not one that `sotto-aggregator "
                       "enroll` printed; copy it again, whole");
     } else if (buf_read_file(&old, file) == SOTTO_OK) {
-        if (!span_equal(span_of(old.data, old.size), text))
+        if (!same_token(&t, span_of(old.data, old.size)))
             err = why_say(why, SOTTO_EEXIST,
                           "%s is enrolled with another token already; use "
                           "another directory or remove this one",
@@ -88,6 +104,25 @@ static enum sotto_err keep_token(const char *dir, struct span text,
     buf_wipe(&old);
     buf_wipe(&scratch);
     return err;
+}
+
+/* Whether dir has a bundle of another tenant than this one. */
+static bool has_other_tenant(const char *dir, const char *tenant)
+{
+    struct bundle old;
+    struct buf bytes;
+    char file[512];
+    bool other = false;
+
+    file_of(file, dir, "officer");
+    buf_init(&bytes, BUNDLE_FILE_MAX);
+    if (buf_read_file(&bytes, file) == SOTTO_OK &&
+        bundle_decode(&old, span_of(bytes.data, bytes.size)) == SOTTO_OK) {
+        other = strcmp(old.tenant, tenant) != 0;
+        bundle_fini(&old);
+    }
+    buf_wipe(&bytes);
+    return other;
 }
 
 static enum sotto_err keep_bundle(const char *dir, struct span file,
@@ -105,7 +140,13 @@ static enum sotto_err keep_bundle(const char *dir, struct span file,
                            : "the bundle file is not one that `sotto-policy "
                              "bundle` wrote");
     buf_init(&plain, BUNDLE_FILE_MAX);
-    err = bundle_encode(&plain, &b);
+    if (has_other_tenant(dir, b.tenant))
+        err = why_say(why, SOTTO_EEXIST,
+                      "the bundle is for \"%s\", %s belongs to another; use "
+                      "another directory",
+                      b.tenant, dir);
+    if (!err)
+        err = bundle_encode(&plain, &b);
     if (!err)
         err = write_file(dir, "officer", span_of(plain.data, plain.size), why);
     buf_wipe(&plain);

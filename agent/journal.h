@@ -80,8 +80,6 @@ enum sotto_err journal_append(struct journal *j, enum journal_kind kind,
 enum sotto_err journal_read(struct journal *j, uint64_t position,
                             struct journal_record *rec);
 uint64_t journal_tail(const struct journal *j);
-/* Everything appended before the call lies below it. Any thread. */
-uint64_t journal_head(const struct journal *j);
 /* Whatever was appended before this call lies below it. Any thread. */
 uint64_t journal_head(const struct journal *j);
 /* Wipes everything before upto and frees it for producers. Right after open

@@ -384,16 +384,15 @@ static struct option_row recommend_options[] = {
 static const struct verb_row verbs[] = {
     {"enroll", "", "make this directory an agent of an aggregator",
      "Makes keys, which never leave the directory, and asks the aggregator of "
-     "the token\nfor a certificate. A lost answer is no harm: the same "
-     "command may be run again.\n",
+     "the token for a certificate. A lost answer is no harm: the same command "
+     "may be run again.",
      enroll_options, 0, 0, verb_enroll},
     {"run", "", "run the daemon", NULL, run_options, 0, 0, verb_run},
     {"status", "", "what the agent holds, sent and waits for", NULL,
      status_options, 0, 0, verb_status},
     {"import", "FILE", "take the events of a file, each exactly once",
      "FILE is CSV with --map, else NDJSON in Segment form; plain, .gz, .xz, "
-     "or - for\nstandard input. Killed and run again, it goes on where it "
-     "was.\n",
+     "or - for standard input. Killed and run again, it goes on where it was.",
      import_options_rows, 1, 1, verb_import},
     {"recommend", "", "a list for a person, answered from this device", NULL,
      recommend_options, 0, 0, verb_recommend},

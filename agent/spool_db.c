@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <sys/stat.h>
+
 #include "wire/pack.h"
 
 #define SCHEMA_VERSION 1 /* user_version of the schema below */
@@ -432,6 +434,8 @@ enum sotto_err db_open(struct spool *s, const struct spool_config *cfg,
     enum sotto_err err =
         db_err(sqlite3_open_v2(cfg->path, &s->db, flags, cfg->vfs));
 
+    if (!err && !cfg->vfs)
+        chmod(cfg->path, 0600); /* its WAL takes the same mode */
     if (!err)
         err = db_err(sqlite3_exec(s->db, settings, NULL, NULL, NULL));
     if (!err)

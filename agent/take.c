@@ -12,6 +12,8 @@
 
 void trusted_confirm(struct trusted_time *t, int64_t aggregator_ms)
 {
+    if (aggregator_ms < 0 || aggregator_ms > TIME_MAX_MS)
+        return;
     atomic_store(&t->offset_ms, aggregator_ms - clock_mono_ms(t->clock));
     atomic_store(&t->confirmed, true);
 }
@@ -372,6 +374,14 @@ enum sotto_err take_consent(struct take *t, const char *purpose, bool granted)
     return err;
 }
 
+/* As anonymize cuts the field: events, lists and withdrawals name alike. */
+static void cut_subject(const struct policy *p, uint8_t subject[16])
+{
+    size_t size = policy_subject_field(p)->bits / 8u;
+
+    memset(subject + size, 0, 16 - size);
+}
+
 enum sotto_err take_subject(struct take *t, const struct span *raw_id,
                             uint8_t subject[16])
 {
@@ -386,10 +396,8 @@ enum sotto_err take_subject(struct take *t, const struct span *raw_id,
         memcpy(subject, s->person.ids[id], 16);
         err = SOTTO_OK;
     }
-    if (!err) { /* as anonymize cuts the field */
-        size_t size = policy_subject_field(s->policy)->bits / 8u;
-        memset(subject + size, 0, 16 - size);
-    }
+    if (!err)
+        cut_subject(s->policy, subject);
     leave(t, epoch);
     return err;
 }
@@ -429,6 +437,7 @@ bool take_withdraws(struct take *t, const char *purpose, uint8_t subject[16],
 
     if (known) {
         memcpy(subject, s->person.ids[id], 16);
+        cut_subject(s->policy, subject);
         *number = s->number;
     }
     leave(t, epoch);

@@ -23,6 +23,7 @@ struct trusted_time {
     _Atomic int64_t offset_ms; /* trusted = mono + offset */
     atomic_bool confirmed;
 };
+/* A time outside 1970..9999 is ignored. */
 void trusted_confirm(struct trusted_time *t, int64_t aggregator_ms);
 int64_t trusted_now(const struct trusted_time *t);
 

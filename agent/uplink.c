@@ -15,13 +15,14 @@
 #define SLOT_POLL WINDOW
 #define SLOTS (WINDOW + 1)
 #define REQUEST_TIMEOUT_MS 30000
+#define POLL_WAIT_MAX_MS (3600 * 1000)
 #define POLL_TIMEOUT_MS 90000 /* the aggregator parks for a minute at most */
 
 struct uplink {
     struct uplink_parts use;
     struct requester *requester;
     struct stream stream;
-    struct backoff backoff, poll_backoff;
+    struct backoff backoff, poll_backoff, spool_backoff;
     uv_timer_t timer;
     enum uplink_state state;
     struct {
@@ -221,6 +222,11 @@ static void enrolled(struct uplink *u, struct span bytes)
         backoff_reset(&u->backoff);
         log_info("uplink", "enrolled as \"%.*s\"", (int)cert.name.size,
                  (const char *)cert.name.data);
+    } else {
+        log_error("uplink", "the certificate could not be written; the disk "
+                            "of the data directory is full or read-only");
+        u->enrol_after_ms =
+            mono() + backoff_next(&u->backoff, randombytes_random());
     }
     u->use.changed(u->use.owner);
 }
@@ -233,6 +239,21 @@ static enum sotto_err rewrite_on(void *context, struct buf *out,
 
     return envelope_rewrite(out, envelope, stream, sequence, chain,
                             u->use.home->keys);
+}
+
+/* Begins again where the spool stands. After an error it waits: a full disk
+ * must not make every answer ask again at once. */
+static void restart_stream(struct uplink *u, enum sotto_err err)
+{
+    const struct spool_state *state = spool_state(u->use.spool);
+
+    stream_init(&u->stream, state->stream, state->acked, state->next_sequence,
+                WINDOW);
+    if (err)
+        u->stream.wait_until_ms =
+            mono() + backoff_next(&u->spool_backoff, randombytes_random());
+    else
+        backoff_reset(&u->spool_backoff);
 }
 
 static void new_stream(struct uplink *u, uint64_t common)
@@ -252,19 +273,20 @@ static void new_stream(struct uplink *u, uint64_t common)
     err = spool_fork(u->use.spool, common, stream, &rewrite);
     if (err)
         log_error("uplink", "new stream: %s; trying again", err_text(err));
-    const struct spool_state *state = spool_state(u->use.spool);
-    stream_init(&u->stream, state->stream, state->acked, state->next_sequence,
-                WINDOW);
+    restart_stream(u, err);
 }
 
 static void rewind_to(struct uplink *u, uint64_t watermark)
 {
-    const struct spool_state *state;
     uint64_t missing = 0;
+    enum sotto_err err = spool_rewind(u->use.spool, watermark, &missing);
 
     u->stats.rewinds++;
-    if (spool_rewind(u->use.spool, watermark, &missing))
-        log_error("uplink", "replay failed; trying again");
+    if (err) {
+        log_error("uplink", "replay: %s; trying again", err_text(err));
+        restart_stream(u, err);
+        return;
+    }
     u->stats.missing += missing;
     if (missing > 0) { /* what follows cannot join on: another stream */
         new_stream(u, watermark);
@@ -273,9 +295,7 @@ static void rewind_to(struct uplink *u, uint64_t watermark)
     log_warn("uplink",
              "the aggregator was restored to sequence %llu: replaying",
              (unsigned long long)watermark);
-    state = spool_state(u->use.spool);
-    stream_init(&u->stream, state->stream, state->acked, state->next_sequence,
-                WINDOW);
+    restart_stream(u, SOTTO_OK);
 }
 
 static void act(struct uplink *u, uint64_t sequence, const struct reply *r)
@@ -361,7 +381,9 @@ static bool poll_answered(struct uplink *u, struct span bytes)
             return false;
         u->use.time(u->use.owner, r.time_ms);
         if (r.verdict == VERDICT_RETRY)
-            u->poll_after_ms = mono() + (int64_t)r.wait_ms;
+            u->poll_after_ms =
+                mono() + (r.wait_ms < POLL_WAIT_MAX_MS ? (int64_t)r.wait_ms
+                                                       : POLL_WAIT_MAX_MS);
         return true;
     }
     if (e.kind != KIND_DOCUMENTS || open_payload(u, &e) ||
@@ -447,7 +469,7 @@ enum sotto_err uplink_open(struct uplink **out,
     u->use = *parts;
     u->state = parts->home->enrolled ? UPLINK_READY : UPLINK_ENROLLING;
     u->backoff = (struct backoff){.min_ms = 500, .max_ms = 60000};
-    u->poll_backoff = u->backoff;
+    u->poll_backoff = u->spool_backoff = u->backoff;
     buf_init(&u->frame, FRAME_MAX);
     buf_init(&u->payload, FRAME_MAX);
     buf_init(&u->plain, PAYLOAD_MAX);

@@ -239,7 +239,8 @@ static enum sotto_err job_find_start(struct import_job *job)
     enum sotto_err err = batcher_turn(job->core->batcher, true, &committed);
 
     if (err)
-        return why_say(&job->why, err, "the spool takes nothing: %s; wait until the "
+        return why_say(&job->why, err,
+                       "the spool takes nothing: %s; wait until the "
                        "aggregator has taken some (`sotto-agent status`) or "
                        "make room on the disk, then import again",
                        err_text(err));

@@ -62,8 +62,8 @@ struct ingest {
     struct job *flying; /* being committed */
     uv_work_t commit;
     enum sotto_err commit_err;
-    uint32_t working; /* jobs on workers */
-    uint32_t held;    /* early jobs */
+    uint32_t working;   /* jobs on workers */
+    uint32_t held;      /* early jobs */
     uv_timer_t release; /* lets go of those that wait too long */
     struct ingest_stats stats;
     struct waiting_policy waiting[WAITING_MAX];
@@ -388,6 +388,19 @@ static void fork_reply(struct ingest *in, struct job *j)
     job_reply(j, VERDICT_FORK, REFUSAL_NONE, j->e.sequence - 1, 0);
 }
 
+/* The chain of what was taken and is not committed yet; NULL: none. */
+static const uint8_t *chain_under_way(const struct ingest *in, uint32_t lane,
+                                      uint64_t sequence)
+{
+    const struct job *lists[] = {in->flying, in->group};
+
+    for (int i = 0; i < 2; i++)
+        for (const struct job *j = lists[i]; j; j = j->next)
+            if (j->entry && j->stream == lane && j->e.sequence == sequence)
+                return j->e.chain;
+    return NULL;
+}
+
 static void place(struct ingest *in, struct job *j)
 {
     struct lane *lane = lane_get(in, j->agent, j->e.stream, &j->stream);
@@ -402,6 +415,8 @@ static void place(struct ingest *in, struct job *j)
         log_chain(in->use.store, j->agent, j->e.stream, j->e.sequence,
                   stored) == SOTTO_OK)
         known = stored;
+    else if (j->e.sequence > lane->mark.committed)
+        known = chain_under_way(in, j->stream, j->e.sequence);
     memcpy(follows, lane->mark.chain, HASH_SIZE);
     if (envelope_chain(follows, &j->e)) /* it will not follow */
         memset(follows, 0, HASH_SIZE);
@@ -532,7 +547,8 @@ static void verify_on_loop(uv_work_t *work, int status)
                  (unsigned)j->agent);
         job_drop(j, true);
     } else if (j->refusal == REFUSAL_BUSY) {
-        job_reply(j, VERDICT_RETRY, REFUSAL_BUSY, 0, RETRY_BUSY_MS);
+        job_reply(j, VERDICT_RETRY, REFUSAL_BUSY,
+                  lane_committed(in, j->agent, j->e.stream), RETRY_BUSY_MS);
     } else {
         agent->seen_ms = now_ms();
         if (j->e.kind != KIND_POLL) {

@@ -135,8 +135,11 @@ static void print_status(const json_t *s)
     printf("log            %lld batches, %s\n", int_at(s, "log"),
            true_at(s, "folded") ? "all folded" : "folding");
     printf("subjects       %lld\n", int_at(s, "subjects"));
-    printf("model          %s %lld\n", text_at(s, "model"),
-           int_at(s, "model_version"));
+    if (*text_at(s, "model"))
+        printf("model          %s %lld\n", text_at(s, "model"),
+               int_at(s, "model_version"));
+    else
+        printf("model          none yet: run `train`\n");
     print_link(json_object_get(s, "link"));
     putchar('\n');
     print_totals(json_object_get(s, "totals"));

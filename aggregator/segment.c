@@ -94,6 +94,21 @@ const char *lifecycle_of(const struct profile *p, int64_t as_of_ms)
     return "active";
 }
 
+/* In the order of the names, best first; others behind. */
+static int by_rank(const void *a, const void *b)
+{
+    const struct segment_size *x = a, *y = b;
+    int left = 0, right = 0;
+
+    while (left < RFM_SEGMENT_COUNT &&
+           strcmp(rfm_name((enum rfm_segment)left), x->name) != 0)
+        left++;
+    while (right < RFM_SEGMENT_COUNT &&
+           strcmp(rfm_name((enum rfm_segment)right), y->name) != 0)
+        right++;
+    return left != right ? left - right : strcmp(x->name, y->name);
+}
+
 uint32_t segments_count(const struct segments *s, const struct profiles *p,
                         struct segment_size out[SEGMENTS_MAX])
 {
@@ -115,6 +130,7 @@ uint32_t segments_count(const struct segments *s, const struct profiles *p,
         if (__builtin_add_overflow(out[at].spent, one.spent, &out[at].spent))
             out[at].spent = INT64_MAX;
     }
+    qsort(out, n, sizeof *out, by_rank);
     return n;
 }
 

@@ -36,6 +36,7 @@ struct segment_size {
 };
 #define SEGMENTS_MAX 16
 /* Only those with people in them; how many. */
+/* Best segments first; returns how many. */
 uint32_t segments_count(const struct segments *s, const struct profiles *p,
                         struct segment_size out[SEGMENTS_MAX]);
 

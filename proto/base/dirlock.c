@@ -64,7 +64,9 @@ enum sotto_err dirlock_take(struct dirlock *l, const char *dir, bool create,
 
 void dirlock_release(struct dirlock *l)
 {
-    if (l->fd >= 0)
+    if (l->fd >= 0) {
+        flock(l->fd, LOCK_UN); /* also of a child that inherited it */
         close(l->fd);
+    }
     l->fd = -1;
 }

@@ -6,12 +6,17 @@
 #ifndef SOTTO_LINK_RELAY_H
 #define SOTTO_LINK_RELAY_H
 
-#include "base/err.h"
+#include "wire/message.h"
 
 #include <stdatomic.h>
 
 #include <nng/nng.h>
 #include <uv.h>
+
+/* A frame: a nonce and the largest envelope. NNG's limit counts its own header
+ * (a request id and one word a hop) as well. */
+#define LINK_FRAME_MAX (FRAME_MAX + NONCE_SIZE)
+#define LINK_RECEIVE_MAX (LINK_FRAME_MAX + 64)
 
 struct relay_op;
 

@@ -114,7 +114,8 @@ static int listen_at(struct replier *r, const char *address)
 
     if (rv != 0)
         return rv;
-    if ((rv = nng_socket_set_size(r->socket, NNG_OPT_RECVMAXSZ, FRAME_MAX)) ||
+    if ((rv = nng_socket_set_size(r->socket, NNG_OPT_RECVMAXSZ,
+                                  LINK_RECEIVE_MAX)) ||
         (rv = nng_listen(r->socket, address, &listener, 0)))
         goto fail;
     snprintf(r->address, sizeof r->address, "%s", address);
@@ -227,11 +228,13 @@ static void let_go(struct call *c)
 
 void call_reply(struct call *c, struct span reply)
 {
-    nng_msg *msg;
+    nng_msg *msg; /* the reply may lie in the request: copied before it goes */
+    bool copied = nng_msg_alloc(&msg, reply.size) == 0;
 
+    if (copied && reply.size > 0)
+        memcpy(nng_msg_body(msg), reply.data, reply.size);
     let_go(c);
-    if (nng_msg_alloc(&msg, 0) != 0 ||
-        nng_msg_append(msg, reply.data, reply.size) != 0) {
+    if (!copied) {
         receive(c); /* the agent times out and asks again */
         return;
     }

@@ -104,10 +104,10 @@ static int socket_open(struct requester *r, const char *address)
     /* We decide about resends; a limit on what a peer may make us hold. */
     if ((rv = nng_socket_set_ms(r->socket, NNG_OPT_REQ_RESENDTIME,
                                 NNG_DURATION_INFINITE)) != 0 ||
-        (rv = nng_socket_set_size(r->socket, NNG_OPT_RECVMAXSZ, FRAME_MAX)) !=
-            0 ||
-        (rv = nng_socket_set_ms(r->socket, NNG_OPT_RECONNMINT, 2000)) != 0 ||
-        (rv = nng_socket_set_ms(r->socket, NNG_OPT_RECONNMAXT, 60000)) != 0)
+        (rv = nng_socket_set_size(r->socket, NNG_OPT_RECVMAXSZ,
+                                  LINK_RECEIVE_MAX)) != 0 ||
+        (rv = nng_socket_set_ms(r->socket, NNG_OPT_RECONNMINT, 500)) != 0 ||
+        (rv = nng_socket_set_ms(r->socket, NNG_OPT_RECONNMAXT, 30000)) != 0)
         return rv;
     return nng_dial(r->socket, address, NULL, NNG_FLAG_NONBLOCK);
 }
@@ -205,10 +205,14 @@ enum sotto_err requester_send(struct requester *r, uint32_t slot, struct span a,
     assert(slot < r->slot_count);
     if (s->state != SLOT_IDLE)
         return SOTTO_EAGAIN;
+    if (a.size > LINK_FRAME_MAX || b.size > LINK_FRAME_MAX - a.size)
+        return SOTTO_ETOOBIG;
     if (nng_msg_alloc(&msg, a.size + b.size) != 0)
         return SOTTO_ENOMEM;
-    memcpy(nng_msg_body(msg), a.data, a.size);
-    memcpy((uint8_t *)nng_msg_body(msg) + a.size, b.data, b.size);
+    if (a.size > 0)
+        memcpy(nng_msg_body(msg), a.data, a.size);
+    if (b.size > 0)
+        memcpy((uint8_t *)nng_msg_body(msg) + a.size, b.data, b.size);
     s->state = SLOT_SENDING;
     s->timeout_ms = timeout_ms;
     nng_aio_set_msg(s->op.aio, msg);

@@ -1,7 +1,7 @@
 /* The agent's end of the link: NNG REQ over tcp:// with one context a slot.
  *
  * One connection, dialled in the background for ever with NNG's jittered
- * reconnect (2 s doubling to 60 s). A slot has one request at a time. Loop
+ * reconnect (half a second doubling to 30 s). A slot has one request at a time. Loop
  * thread only. */
 #ifndef SOTTO_LINK_REQUEST_H
 #define SOTTO_LINK_REQUEST_H
@@ -24,7 +24,8 @@ enum sotto_err requester_open(struct requester **out, uv_loop_t *loop,
 void requester_close(struct requester *r, void (*closed)(void *owner),
                      void *owner);
 
-/* Sends two parts as one frame. SOTTO_EAGAIN: the slot is busy. */
+/* Sends two parts as one frame, LINK_FRAME_MAX bytes at most (SOTTO_ETOOBIG).
+ * SOTTO_EAGAIN: the slot is busy. */
 enum sotto_err requester_send(struct requester *r, uint32_t slot, struct span a,
                               struct span b, int64_t timeout_ms);
 bool requester_busy(const struct requester *r, uint32_t slot);
