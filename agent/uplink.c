@@ -131,7 +131,9 @@ static void send_poll(struct uplink *u)
                         .resync = u->resync,
                         .spooled_events = state->waiting_events,
                         .spooled_bytes = state->waiting_bytes};
-    struct envelope head = {.kind = KIND_POLL};
+    struct envelope head = {.kind = KIND_POLL, /* what we take for committed */
+                            .stream = u->stream.id,
+                            .sequence = u->stream.acked};
     enum sotto_err err;
 
     if (requester_busy(u->requester, SLOT_POLL) || mono() < u->poll_after_ms)
@@ -192,6 +194,14 @@ void uplink_kick(struct uplink *u)
 }
 
 /* ---- replies ---- */
+
+/* A lost connection fails all that was under way: one failure, not eight. */
+static int64_t stream_delay(struct uplink *u)
+{
+    return u->stream.wait_until_ms > mono()
+               ? 0 /* it waits already */
+               : backoff_next(&u->backoff, randombytes_random());
+}
 
 static void enrolled(struct uplink *u, struct span bytes)
 {
@@ -350,8 +360,7 @@ static void stream_reply_came(struct uplink *u, uint32_t slot,
         message_decode(&r, MESSAGE_REPLY, e.body) ||
         !nonce_matches(u, slot, r.nonce) || r.sequence != sequence) {
         forged(u);
-        stream_failed(&u->stream, sequence, mono(),
-                      backoff_next(&u->backoff, randombytes_random()));
+        stream_failed(&u->stream, sequence, mono(), stream_delay(u));
         return;
     }
     backoff_reset(&u->backoff);
@@ -384,6 +393,10 @@ static bool poll_answered(struct uplink *u, struct span bytes)
             u->poll_after_ms =
                 mono() + (r.wait_ms < POLL_WAIT_MAX_MS ? (int64_t)r.wait_ms
                                                        : POLL_WAIT_MAX_MS);
+        /* Behind what it acknowledged: restored, also while we are idle. */
+        if (r.verdict == VERDICT_RETRY && r.stream == u->stream.id &&
+            r.sequence <= u->stream.acked && r.watermark < r.sequence)
+            rewind_to(u, r.watermark);
         return true;
     }
     if (e.kind != KIND_DOCUMENTS || open_payload(u, &e) ||
@@ -421,8 +434,8 @@ static void uplink_on_reply(void *owner, uint32_t slot, enum sotto_err err,
             u->enrol_after_ms =
                 mono() + backoff_next(&u->backoff, randombytes_random());
     } else if (err) {
-        delay = backoff_next(&u->backoff, randombytes_random());
-        stream_failed(&u->stream, u->slots[slot].sequence, mono(), delay);
+        stream_failed(&u->stream, u->slots[slot].sequence, mono(),
+                      stream_delay(u));
     } else {
         stream_reply_came(u, slot, reply);
     }

@@ -385,6 +385,9 @@ static enum sotto_err make(struct writing *w)
     if (!err && w->model)
         err = store_put(e->store, "published",
                         span_of(&e->published, sizeof e->published));
+    if (!err && w->model && e->model)
+        err = store_put(e->store, "published_model",
+                        span_of(&w->model->version, sizeof w->model->version));
     return err;
 }
 
@@ -419,15 +422,25 @@ enum sotto_err edition_make(struct edition *e)
     return err;
 }
 
-uint64_t edition_published(struct store *store)
+static uint64_t get_number(struct store *store, const char *name)
 {
-    uint64_t published = 0;
+    uint64_t number = 0;
     struct buf value;
 
     buf_init(&value, 64);
-    if (store_get(store, "published", &value) == SOTTO_OK &&
-        value.size == sizeof published)
-        memcpy(&published, value.data, sizeof published);
+    if (store_get(store, name, &value) == SOTTO_OK &&
+        value.size == sizeof number)
+        memcpy(&number, value.data, sizeof number);
     buf_fini(&value);
-    return published;
+    return number;
+}
+
+uint64_t edition_published(struct store *store)
+{
+    return get_number(store, "published");
+}
+
+uint64_t edition_published_model(struct store *store)
+{
+    return get_number(store, "published_model");
 }

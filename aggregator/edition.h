@@ -35,5 +35,7 @@ struct edition {
 enum sotto_err edition_make(struct edition *e);
 /* Up to which chunk subjects were published, as stored. */
 uint64_t edition_published(struct store *store);
+/* The version of the model that every agent was given last; 0: none. */
+uint64_t edition_published_model(struct store *store);
 
 #endif

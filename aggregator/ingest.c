@@ -243,6 +243,9 @@ static void roll_back(struct ingest *in)
               err_text(in->commit_err));
     for (uint32_t i = 0; i < in->lane_of.count; i++)
         watermark_rollback(&in->lanes[i].mark, in->lanes[i].committed_chain);
+    /* A commit that failed to say so may be there all the same. */
+    if (log_stream_each(in->use.store, lane_load, in))
+        log_error("log", "the watermarks cannot be read again");
 }
 
 static void job_committed(struct ingest *in, struct job *j)
@@ -530,6 +533,13 @@ static void verify_on_worker(uv_work_t *work)
     }
 }
 
+/* A poll says what its sender believes to be acknowledged (stream, sequence):
+ * more than we have means that we were restored, and it should replay. */
+static bool behind(const struct ingest *in, const struct job *j)
+{
+    return j->e.sequence > lane_committed(in, j->agent, j->e.stream);
+}
+
 static void verify_on_loop(uv_work_t *work, int status)
 {
     struct job *j = work->data;
@@ -555,6 +565,9 @@ static void verify_on_loop(uv_work_t *work, int status)
             arrive(in, j);
         } else if (j->refusal != REFUSAL_NONE) {
             job_drop(j, true);
+        } else if (behind(in, j)) {
+            job_reply(j, VERDICT_RETRY, REFUSAL_GAP,
+                      lane_committed(in, j->agent, j->e.stream), RETRY_GAP_MS);
         } else {
             in->use.poll(in->use.owner, j->call, agent, j->nonce, &j->poll);
             job_free(j);

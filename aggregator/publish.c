@@ -343,6 +343,7 @@ enum sotto_err publisher_open(struct publisher **out,
                               struct why *why)
 {
     struct publisher *p = calloc(1, sizeof *p);
+    struct live_model *live;
     enum sotto_err err;
 
     if (!p)
@@ -365,7 +366,13 @@ enum sotto_err publisher_open(struct publisher **out,
     uv_timer_init(parts->loop, &p->pause);
     p->look.data = p->pause.data = p;
     uv_timer_start(&p->look, look_on_loop, LOOK_EVERY_MS, LOOK_EVERY_MS);
-    p->folded = true; /* what was folded before the last stop */
+    /* News of when no daemon ran, or that a kill took with it: the policy is
+     * small, so it is put again; a model is not. */
+    p->folded = p->policy_news = true;
+    live = registry_live(parts->registry);
+    p->model_news =
+        live && live->version != edition_published_model(parts->store);
+    live_model_release(live);
     run_soon(p);
     *out = p;
     return SOTTO_OK;

@@ -347,13 +347,16 @@ static void call_dispatch(struct control_call *call)
 static void read_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *out)
 {
     struct control_call *call = handle->data;
+    size_t left = CONTROL_LINE_MAX - call->line.size;
+    size_t room = left < 4096 ? left : 4096;
 
     (void)hint;
-    if (buf_reserve(&call->line, 4096) != SOTTO_OK) {
+    if (room == 0 || buf_reserve(&call->line, room) != SOTTO_OK) {
         *out = uv_buf_init(NULL, 0);
         return;
     }
-    *out = uv_buf_init((char *)call->line.data + call->line.size, 4096);
+    *out =
+        uv_buf_init((char *)call->line.data + call->line.size, (unsigned)room);
 }
 
 static void read_on_loop(uv_stream_t *stream, ssize_t got, const uv_buf_t *in)

@@ -50,7 +50,8 @@ struct reply { /* KIND_REPLY */
     int64_t time_ms; /* the aggregator's wall clock: trusted time */
 };
 
-struct poll {         /* KIND_POLL */
+struct poll { /* KIND_POLL; the envelope's stream and sequence say what the
+               * agent takes for acknowledged */
     uint64_t applied; /* highest document number applied */
     uint64_t resync;  /* 1: documents were lost, send everything again */
     uint64_t spooled_events, spooled_bytes;
