@@ -125,7 +125,7 @@ static void expire_on_loop(uv_timer_t *timer)
 
     if (!atomic_load(&c->time.confirmed))
         return; /* a wrong clock gives nothing up */
-    if (spool_expire(c->spool, old, &voids, NULL, &events))
+    if (spool_expire(c->spool, old, &voids, &events))
         log_error("spool", "old batches could not be voided; trying again");
     else if (events > 0)
         log_warn("spool", "%llu events were too old to be sent; voided",

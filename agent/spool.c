@@ -193,12 +193,23 @@ static enum sotto_err recount(struct spool *s)
     return SOTTO_OK;
 }
 
+/* Bytes that all rows may take: as configured, or as the disk allows. */
+static uint64_t rows_max(struct spool *s)
+{
+    int64_t held = (int64_t)(s->now.state.waiting_bytes + s->now.replay_bytes);
+    int64_t room = db_room(s);
+
+    if (room >= s->bytes_max - held)
+        return (uint64_t)s->bytes_max;
+    return held + room > 0 ? (uint64_t)(held + room) : 0;
+}
+
 /* Drops acknowledged rows, oldest first, that are too old for replay, or that
  * take more than a quarter of the spool or room that waiting rows need. */
 static enum sotto_err evict(struct spool *s, int64_t now_ms)
 {
     struct spool_kept *k = &s->now;
-    uint64_t max = (uint64_t)s->bytes_max;
+    uint64_t max = rows_max(s);
     uint64_t left =
         max > k->state.waiting_bytes ? max - k->state.waiting_bytes : 0;
     uint64_t limit = left < max / 4 ? left : max / 4, last = 0;
@@ -254,7 +265,7 @@ static enum sotto_err commit_check(struct spool *s, const struct spool_entry *e,
         return SOTTO_ETOOBIG;
     if (!envelope_fits(e->envelope, t->stream, row))
         return SOTTO_EINVAL;
-    if (t->waiting_bytes + e->envelope.size > (uint64_t)s->bytes_max)
+    if (t->waiting_bytes + e->envelope.size > rows_max(s))
         return SOTTO_EFULL;
     return SOTTO_OK;
 }
@@ -548,72 +559,55 @@ enum sotto_err spool_fork(struct spool *s, uint64_t common, uint64_t new_stream,
     return db_end(s, err);
 }
 
-struct expiry {
-    int64_t old_ms;
-    const struct spool_rewrite *make_void, *rechain;
-    bool voiding;             /* still in the prefix */
-    uint8_t was[HASH_SIZE];   /* chain before the row, as it was written */
-    uint8_t chain[HASH_SIZE]; /* as it is now */
-    uint64_t events;
-};
-
-/* SOTTO_EAGAIN: nothing changes from this row on. */
-static enum sotto_err expire_row(struct spool *s, struct expiry *x,
-                                 struct row *row)
+/* Voids one row in its place; the chain stays, or every later row would have
+ * to be signed again although it may have been sent. */
+static enum sotto_err void_row(struct spool *s, struct row *row,
+                               const struct spool_rewrite *make_void,
+                               uint8_t chain[HASH_SIZE])
 {
-    const struct spool_rewrite *w = NULL;
-    enum sotto_err err = SOTTO_OK;
     uint8_t was[HASH_SIZE];
-
-    x->voiding = x->voiding && row->made_ms < x->old_ms;
-    if (x->voiding && row->kind == KIND_BATCH) {
-        w = x->make_void;
-        x->events += row->events;
-        row->events = 0;
-    } else if (memcmp(x->was, x->chain, HASH_SIZE)) {
-        w = x->rechain;
-        if (!w)
-            return SOTTO_EINVAL;
-    } else if (!x->voiding) {
-        return SOTTO_EAGAIN;
-    }
-    memcpy(was, row->chain, HASH_SIZE);
-    if (w)
-        err = row_rewrite(s, row, w, s->now.state.stream, row->sequence,
-                          x->chain);
-    else
-        memcpy(x->chain, was, HASH_SIZE);
-    memcpy(x->was, was, HASH_SIZE);
-    return err;
-}
-
-static enum sotto_err expire_rows(struct spool *s, struct expiry *x)
-{
-    struct spool_state *t = &s->now.state;
-    uint64_t sequence;
-    struct row row;
     enum sotto_err err;
 
-    for (sequence = t->acked + 1; sequence < t->next_sequence; sequence++) {
-        err = row_read(s, sequence, &row);
-        if (!err)
-            err = expire_row(s, x, &row);
+    memcpy(was, row->chain, HASH_SIZE);
+    row->events = 0;
+    err = row_rewrite(s, row, make_void, s->now.state.stream, row->sequence,
+                      chain);
+    return err || memcmp(chain, was, HASH_SIZE) == 0 ? err : SOTTO_EINVAL;
+}
+
+static enum sotto_err expire_rows(struct spool *s, int64_t old_ms,
+                                  const struct spool_rewrite *make_void,
+                                  uint64_t *events)
+{
+    const struct spool_state *t = &s->now.state;
+    uint8_t chain[HASH_SIZE];
+    struct row row;
+
+    memcpy(chain, t->acked_chain, HASH_SIZE);
+    for (uint64_t n = t->acked + 1; n < t->next_sequence; n++) {
+        enum sotto_err err = row_read(s, n, &row);
+        uint32_t count = row.events;
+        if (!err && row.made_ms >= old_ms)
+            return SOTTO_OK;
+        if (!err && row.kind == KIND_BATCH) {
+            err = void_row(s, &row, make_void, chain);
+            *events += count;
+        } else if (!err) {
+            memcpy(chain, row.chain, HASH_SIZE);
+        }
         if (err)
-            return err == SOTTO_EAGAIN ? SOTTO_OK : err;
+            return err;
     }
-    memcpy(t->chain, x->chain, HASH_SIZE);
     return SOTTO_OK;
 }
 
 enum sotto_err spool_expire(struct spool *s, int64_t old_ms,
                             const struct spool_rewrite *make_void,
-                            const struct spool_rewrite *rechain,
                             uint64_t *voided_events)
 {
-    struct spool_state *t = &s->now.state;
-    struct expiry x = {old_ms, make_void, rechain, true, {0}, {0}, 0};
     struct row row;
-    enum sotto_err err = row_read(s, t->acked + 1, &row);
+    uint64_t events = 0;
+    enum sotto_err err = row_read(s, s->now.state.acked + 1, &row);
 
     *voided_events = 0;
     if (err == SOTTO_ENOTFOUND || (!err && row.made_ms >= old_ms))
@@ -622,14 +616,12 @@ enum sotto_err spool_expire(struct spool *s, int64_t old_ms,
         err = db_begin(s);
     if (err)
         return err;
-    memcpy(x.was, t->acked_chain, HASH_SIZE);
-    memcpy(x.chain, t->acked_chain, HASH_SIZE);
-    err = expire_rows(s, &x);
-    t->voided_events += x.events;
+    err = expire_rows(s, old_ms, make_void, &events);
+    s->now.state.voided_events += events;
     if (!err)
         err = recount(s);
     err = db_end(s, err);
     if (!err)
-        *voided_events = x.events;
+        *voided_events = events;
     return err;
 }

@@ -3,8 +3,8 @@
  * sequence, chain, ring mark, import cursors and counters, so that they never
  * disagree. One thread.
  *
- * Bounded by bytes (SOTTO_EFULL: the ring waits, and when it is full track()
- * drops the newest and counts) and by age (a row that is too old becomes a
+ * Bounded by bytes and by what the disk has free (SOTTO_EFULL: the ring waits,
+ * and when it is full track() drops the newest and counts) and by age (a row that is too old becomes a
  * void envelope in its place, by the owner). Acknowledged rows are kept for
  * replay to a restored aggregator, evicted first. */
 #ifndef SOTTO_AGENT_SPOOL_H
@@ -105,16 +105,11 @@ enum sotto_err spool_fork(struct spool *s, uint64_t common, uint64_t new_stream,
                           const struct spool_rewrite *rewrite);
 /* Voids batches made before old_ms among the first waiting rows: a prefix, up
  * to the first row that is younger; voids and withdrawals in it stay. make_void
- * writes the void envelope that stands for the row.
- *
- * A void that keeps its row's chain (computed with the body hash it carries)
- * changes no other row, and is safe though the row may have been sent: the
- * aggregator sees a duplicate. If the chain changes, the later rows are
- * re-signed through rechain (SOTTO_EINVAL if that is NULL), and the owner must
- * know that none of them was ever sent. */
+ * writes the void envelope that stands for the row, with the row's chain
+ * (SOTTO_EINVAL otherwise): no other row changes, and it is safe though the row
+ * may have been sent, because the aggregator sees a duplicate. */
 enum sotto_err spool_expire(struct spool *s, int64_t old_ms,
                             const struct spool_rewrite *make_void,
-                            const struct spool_rewrite *rechain,
                             uint64_t *voided_events);
 
 /* Import cursors; SOTTO_ENOTFOUND. out is cleared first. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "wire/pack.h"
 
@@ -55,6 +56,8 @@ static const char *const sql[SQL_COUNT] = {
         " refused_events, first, first_chain, counters FROM state",
     [SQL_STATE_WRITE] = "REPLACE INTO state VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6,"
         " ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    [SQL_FREE] = "SELECT freelist_count * page_size"
+        " FROM pragma_freelist_count, pragma_page_size",
     [SQL_SUMS] = "SELECT count(*), ifnull(sum(bytes), 0),"
         " ifnull(sum(events), 0) FROM row"
         " WHERE sequence BETWEEN ?1 AND ?2",
@@ -148,6 +151,30 @@ enum sotto_err db_run(sqlite3_stmt *st)
 
     db_reset(st);
     return db_err(rc);
+}
+
+/* Room for a checkpoint (4 MiB, and the commit that passed it) and for what
+ * acknowledgements write. Rows do not take it: a backlog that filled the disk
+ * could be neither checkpointed nor acknowledged, so it would never drain. */
+#define DISK_RESERVE (INT64_C(8) * 1024 * 1024)
+
+int64_t db_room(struct spool *s)
+{
+    const char *file = sqlite3_db_filename(s->db, "main");
+    struct statvfs disk;
+    sqlite3_stmt *st;
+    int64_t room;
+
+    if (!file || statvfs(file, &disk) != 0)
+        return s->bytes_max;
+    room = (int64_t)(disk.f_bavail * disk.f_frsize) - DISK_RESERVE;
+    if (room >= s->bytes_max)
+        return room;
+    st = db_statement(s, SQL_FREE);
+    if (db_step(st) == SOTTO_OK)
+        room += (int64_t)db_uint(st, 0);
+    db_reset(st);
+    return room;
 }
 
 uint64_t db_uint(sqlite3_stmt *st, int column)

@@ -17,6 +17,7 @@ enum spool_sql {
     SQL_STATE_READ,
     SQL_STATE_WRITE,
     SQL_SUMS, /* from ?1 to ?2: rows, bytes, events */
+    SQL_FREE, /* bytes of pages in the file that nobody uses */
     SQL_ROW_ADD,
     SQL_ROW_READ,
     SQL_ROW_DELETE,
@@ -58,6 +59,10 @@ struct spool {
 enum sotto_err db_open(struct spool *s, const struct spool_config *cfg,
                        struct why *why);
 void db_close(struct spool *s);
+
+/* Bytes that more rows may take: what is free on the disk and inside the file,
+ * less a reserve; below 0 when the reserve itself is short. */
+int64_t db_room(struct spool *s);
 
 /* What a result code of SQLite is to us. */
 enum sotto_err db_err(int rc);

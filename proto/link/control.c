@@ -125,6 +125,7 @@ struct line_write {
     uv_write_t request;
     struct control_call *call;
     char *text;
+    bool last; /* the answer: the call closes behind it */
 };
 
 static void call_close(struct control_call *call);
@@ -134,7 +135,7 @@ static void line_on_written(uv_write_t *request, int status)
     struct line_write *w = (struct line_write *)request;
 
     (void)status; /* an asker that went away is noticed by the reader */
-    if (w->call->state == CALL_CLOSING)
+    if (w->last)
         call_close(w->call);
     free(w->text);
     free(w);
@@ -157,6 +158,7 @@ static void write_line(struct control_call *call, json_t *object)
     }
     w->call = call;
     w->text = text;
+    w->last = call->state == CALL_CLOSING;
     parts[0] = uv_buf_init(text, (unsigned)strlen(text));
     parts[1] = uv_buf_init((char *)(uintptr_t) "\n", 1);
     if (uv_write(&w->request, (uv_stream_t *)&call->pipe, parts, 2,

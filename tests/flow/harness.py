@@ -417,6 +417,7 @@ def read_args(about):
 
 def on_terminate(number, frame):
     """So that a test that is told to end still cleans up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # not again, while it does
     raise SystemExit("ended by signal %d" % number)
 
 
