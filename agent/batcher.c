@@ -87,10 +87,6 @@ enum sotto_err batcher_open(struct batcher **out,
     b->use = *parts;
     buf_init(&b->body, PAYLOAD_MAX);
     buf_init(&b->sealed, FRAME_MAX);
-    err = batch_open(&b->batch, (uint32_t)parts->settings->batch_events,
-                     (size_t)parts->settings->batch_bytes);
-    if (err)
-        goto fail;
     err = spool_ring(parts->spool, journal_id(parts->journal));
     if (err)
         goto fail;
@@ -246,6 +242,24 @@ static enum sotto_err commit(struct batcher *b)
     return SOTTO_OK;
 }
 
+/* An empty batch of p. Its memory is taken at the first one: a tool that only
+ * asks for a list needs none. */
+static enum sotto_err begin(struct batcher *b, const struct policy *p,
+                            uint32_t number)
+{
+    enum sotto_err err = SOTTO_OK;
+
+    if (!b->batch)
+        err = batch_open(&b->batch, (uint32_t)b->use.settings->batch_events,
+                         (size_t)b->use.settings->batch_bytes);
+    if (err)
+        return err;
+    b->policy = p;
+    b->policy_number = number;
+    batch_begin(b->batch, p);
+    return SOTTO_OK;
+}
+
 /* Closes the open batch, or what only moved cursors. */
 static enum sotto_err close_batch(struct batcher *b, uint32_t *committed)
 {
@@ -254,10 +268,12 @@ static enum sotto_err close_batch(struct batcher *b, uint32_t *committed)
 
     if (b->sealed.size == 0 && (b->policy || b->moved)) {
         if (!b->policy) { /* counters of refused rows travel alone */
-            b->policy = policyset_current(b->use.policies, &b->policy_number);
-            if (!b->policy)
-                return SOTTO_EAGAIN;
-            batch_begin(b->batch, b->policy);
+            uint32_t number = 0;
+            const struct policy *p =
+                policyset_current(b->use.policies, &number);
+            err = p ? begin(b, p, number) : SOTTO_EAGAIN;
+            if (err)
+                return err;
         }
         batcher_counters(b, &counters);
         buf_clear(&b->body);
@@ -307,9 +323,9 @@ take_row(struct batcher *b, const struct journal_record *rec, struct span row)
         return SOTTO_OK;
     }
     if (!b->policy) {
-        b->policy = p;
-        b->policy_number = rec->policy;
-        batch_begin(b->batch, p);
+        err = begin(b, p, rec->policy);
+        if (err)
+            return err;
         b->first_ms = clock_mono_ms(&clock_system);
     }
     err = batch_add(b->batch, &ev);
