@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/answer.h"
+#include "aggregator/incoming.h"
 #include "base/clock.h"
 #include "base/dict.h"
 #include "base/log.h"
@@ -22,21 +24,9 @@ struct job {
     uv_work_t work;
     struct ingest *ingest;
     struct call *call;
-    struct span frame; /* without the nonce */
+    struct incoming m;
     uint8_t nonce[NONCE_SIZE];
-    struct envelope e;
-    struct agent_row *agent_row; /* loop only; may move when agents enrol */
     uint32_t agent;
-    struct peer peer;
-    const struct policy *policy;
-    /* Filled by the worker. */
-    enum refusal refusal; /* why it is refused, or REFUSAL_NONE */
-    struct buf payload, plain;
-    struct counters counters;
-    uint32_t events;
-    char reason[64]; /* of a void */
-    uint8_t body_hash[HASH_SIZE];
-    struct poll poll;
     uint32_t stream; /* number of its lane */
     bool entry;      /* has an entry in the group (not a duplicate) */
     int64_t held_ms; /* since when it waits for its predecessor (monotonic) */
@@ -80,33 +70,9 @@ static int64_t now_ms(void)
 
 /* ---- replies ---- */
 
-void reply_send(struct call *call, const struct reply_parts *parts,
-                struct reply *reply)
-{
-    struct envelope head = {.kind = KIND_REPLY};
-    struct buf body, out;
-    enum sotto_err err;
-
-    memcpy(reply->nonce, parts->nonce, NONCE_SIZE);
-    reply->time_ms = now_ms();
-    buf_init(&body, 1024);
-    buf_init(&out, 4096);
-    err = message_encode(&body, MESSAGE_REPLY, reply);
-    if (!err)
-        err = envelope_write(&out, &head, span_of(body.data, body.size),
-                             parts->keys, parts->to);
-    if (!err)
-        call_reply(call, span_of(out.data, out.size));
-    else
-        call_drop(call);
-    buf_fini(&body);
-    buf_fini(&out);
-}
-
 static void job_free(struct job *j)
 {
-    buf_wipe(&j->payload);
-    buf_wipe(&j->plain);
+    incoming_fini(&j->m);
     free(j);
 }
 
@@ -114,9 +80,9 @@ static void job_free(struct job *j)
 static void job_reply(struct job *j, enum verdict verdict, enum refusal reason,
                       uint64_t watermark, uint64_t wait_ms)
 {
-    const struct reply_parts parts = {j->ingest->use.keys, &j->peer, j->nonce};
-    struct reply r = {.stream = j->e.stream,
-                      .sequence = j->e.sequence,
+    const struct answer_to to = {j->ingest->use.keys, &j->m.peer, j->nonce};
+    struct reply r = {.stream = j->m.e.stream,
+                      .sequence = j->m.e.sequence,
                       .verdict = verdict,
                       .reason = reason,
                       .watermark = watermark,
@@ -127,7 +93,7 @@ static void job_reply(struct job *j, enum verdict verdict, enum refusal reason,
     if (j->ingest->closing)
         call_drop(j->call);
     else
-        reply_send(j->call, &parts, &r);
+        answer_reply(j->call, &to, &r);
     job_free(j);
 }
 
@@ -208,26 +174,26 @@ static void commit_on_worker(uv_work_t *work)
     memset(entries, 0, sizeof entries);
     for (struct job *j = in->flying; j; j = j->next) {
         struct log_entry *e = &entries[count];
-        bool refused = j->refusal != REFUSAL_NONE;
+        bool refused = j->m.refusal != REFUSAL_NONE;
         if (!j->entry)
             continue;
         count++;
         e->agent = j->agent;
-        e->stream = j->e.stream;
-        e->sequence = j->e.sequence;
-        e->kind = j->e.kind;
-        memcpy(e->chain, j->e.chain, HASH_SIZE);
-        memcpy(e->policy, j->e.policy, HASH_SIZE);
-        e->events = j->events;
+        e->stream = j->m.e.stream;
+        e->sequence = j->m.e.sequence;
+        e->kind = j->m.e.kind;
+        memcpy(e->chain, j->m.e.chain, HASH_SIZE);
+        memcpy(e->policy, j->m.e.policy, HASH_SIZE);
+        e->events = j->m.events;
         e->received_ms = now_ms();
         if (refused)
-            e->reason = refusal_name(j->refusal);
-        else if (j->e.kind == KIND_VOID)
-            e->reason = j->reason;
+            e->reason = refusal_name(j->m.refusal);
+        else if (j->m.e.kind == KIND_VOID)
+            e->reason = j->m.reason;
         else
-            e->payload = span_of(j->payload.data, j->payload.size);
-        if (!refused && j->e.kind == KIND_BATCH)
-            e->counters = &j->counters;
+            e->payload = span_of(j->m.payload.data, j->m.payload.size);
+        if (!refused && j->m.e.kind == KIND_BATCH)
+            e->counters = &j->m.counters;
     }
     in->commit_err = count ? log_append(in->writer, entries, count) : SOTTO_OK;
 }
@@ -253,12 +219,12 @@ static void job_committed(struct ingest *in, struct job *j)
     struct lane *lane = &in->lanes[j->stream];
 
     if (j->entry) {
-        lane->mark.committed = j->e.sequence;
-        memcpy(lane->committed_chain, j->e.chain, HASH_SIZE);
-        in->stats.batches += j->e.kind == KIND_BATCH;
+        lane->mark.committed = j->m.e.sequence;
+        memcpy(lane->committed_chain, j->m.e.chain, HASH_SIZE);
+        in->stats.batches += j->m.e.kind == KIND_BATCH;
     }
-    if (j->entry && j->refusal != REFUSAL_NONE)
-        job_reply(j, VERDICT_REFUSED, j->refusal, lane->mark.committed, 0);
+    if (j->entry && j->m.refusal != REFUSAL_NONE)
+        job_reply(j, VERDICT_REFUSED, j->m.refusal, lane->mark.committed, 0);
     else
         job_reply(j, VERDICT_ACK, REFUSAL_NONE, lane->mark.committed, 0);
 }
@@ -372,7 +338,7 @@ static struct job *take_early(struct lane *lane)
 {
     for (int i = 0; i < WATERMARK_EARLY; i++) {
         struct job *j = lane->early[i];
-        if (j && j->e.sequence <= lane->mark.upto + 1) {
+        if (j && j->m.e.sequence <= lane->mark.upto + 1) {
             lane->early[i] = NULL;
             j->ingest->held--;
             return j;
@@ -387,8 +353,8 @@ static void fork_reply(struct ingest *in, struct job *j)
     log_warn("ingest",
              "agent number %u: another history at sequence %llu: it was "
              "restored or copied",
-             (unsigned)j->agent, (unsigned long long)j->e.sequence);
-    job_reply(j, VERDICT_FORK, REFUSAL_NONE, j->e.sequence - 1, 0);
+             (unsigned)j->agent, (unsigned long long)j->m.e.sequence);
+    job_reply(j, VERDICT_FORK, REFUSAL_NONE, j->m.e.sequence - 1, 0);
 }
 
 /* The chain of what was taken and is not committed yet; NULL: none. */
@@ -399,14 +365,14 @@ static const uint8_t *chain_under_way(const struct ingest *in, uint32_t lane,
 
     for (int i = 0; i < 2; i++)
         for (const struct job *j = lists[i]; j; j = j->next)
-            if (j->entry && j->stream == lane && j->e.sequence == sequence)
-                return j->e.chain;
+            if (j->entry && j->stream == lane && j->m.e.sequence == sequence)
+                return j->m.e.chain;
     return NULL;
 }
 
 static void place(struct ingest *in, struct job *j)
 {
-    struct lane *lane = lane_get(in, j->agent, j->e.stream, &j->stream);
+    struct lane *lane = lane_get(in, j->agent, j->m.e.stream, &j->stream);
     uint8_t stored[HASH_SIZE], follows[HASH_SIZE];
     const uint8_t *known = NULL;
 
@@ -414,24 +380,24 @@ static void place(struct ingest *in, struct job *j)
         job_reply(j, VERDICT_RETRY, REFUSAL_BUSY, 0, RETRY_BUSY_MS);
         return;
     }
-    if (j->e.sequence <= lane->mark.committed &&
-        log_chain(in->use.store, j->agent, j->e.stream, j->e.sequence,
+    if (j->m.e.sequence <= lane->mark.committed &&
+        log_chain(in->use.store, j->agent, j->m.e.stream, j->m.e.sequence,
                   stored) == SOTTO_OK)
         known = stored;
-    else if (j->e.sequence > lane->mark.committed)
-        known = chain_under_way(in, j->stream, j->e.sequence);
+    else if (j->m.e.sequence > lane->mark.committed)
+        known = chain_under_way(in, j->stream, j->m.e.sequence);
     memcpy(follows, lane->mark.chain, HASH_SIZE);
-    if (envelope_chain(follows, &j->e)) /* it will not follow */
+    if (envelope_chain(follows, &j->m.e)) /* it will not follow */
         memset(follows, 0, HASH_SIZE);
-    switch (watermark_decide(&lane->mark, j->e.sequence, j->e.chain, known,
+    switch (watermark_decide(&lane->mark, j->m.e.sequence, j->m.e.chain, known,
                              follows)) {
     case WATERMARK_NEXT:
-        watermark_take(&lane->mark, j->e.sequence, j->e.chain);
+        watermark_take(&lane->mark, j->m.e.sequence, j->m.e.chain);
         join_group(in, j, true);
         break;
     case WATERMARK_DUPLICATE:
         in->stats.duplicates++;
-        if (j->e.sequence <= lane->mark.committed)
+        if (j->m.e.sequence <= lane->mark.committed)
             job_reply(j, VERDICT_ACK, REFUSAL_NONE, lane->mark.committed, 0);
         else
             join_group(in, j, false); /* its twin is not committed yet */
@@ -456,7 +422,7 @@ static void place(struct ingest *in, struct job *j)
 static void arrive(struct ingest *in, struct job *j)
 {
     uint32_t agent = j->agent, number;
-    uint64_t stream = j->e.stream;
+    uint64_t stream = j->m.e.stream;
     struct lane *lane;
 
     place(in, j);
@@ -466,78 +432,20 @@ static void arrive(struct ingest *in, struct job *j)
     commit_start(in);
 }
 
-/* ---- the worker: is it what it says it is? ---- */
-
-static enum refusal open_batch(struct job *j)
-{
-    struct batch_view *view = NULL;
-
-    if (batch_decode(&view, span_of(j->plain.data, j->plain.size), j->policy))
-        return REFUSAL_UNDECODABLE;
-    j->events = batch_view_count(view);
-    j->counters = *batch_view_counters(view);
-    batch_view_free(view);
-    return REFUSAL_NONE;
-}
-
-static enum refusal open_void(struct job *j)
-{
-    struct void_body body;
-
-    if (message_decode(&body, MESSAGE_VOID, j->e.body) ||
-        body.events > BATCH_EVENTS_MAX || body.reason.size == 0 ||
-        body.reason.size >= sizeof j->reason)
-        return REFUSAL_UNDECODABLE;
-    memcpy(j->reason, body.reason.data, body.reason.size);
-    j->events = (uint32_t)body.events;
-    return REFUSAL_NONE;
-}
-
-static enum refusal open_sealed(struct job *j)
-{
-    enum sotto_err err = envelope_open(&j->payload, &j->e, j->ingest->use.keys);
-
-    if (err == SOTTO_ECRYPTO)
-        return REFUSAL_WRONG_SENDER;
-    if (!err)
-        err = payload_unzip(
-            &j->plain, span_of(j->payload.data, j->payload.size), PAYLOAD_MAX);
-    if (err == SOTTO_ENOMEM)
-        return REFUSAL_BUSY;
-    if (err)
-        return REFUSAL_UNDECODABLE;
-    if (j->e.kind == KIND_BATCH)
-        return open_batch(j);
-    return j->plain.size == 16 ? REFUSAL_NONE : REFUSAL_UNDECODABLE;
-}
+/* ---- after the worker ---- */
 
 static void verify_on_worker(uv_work_t *work)
 {
     struct job *j = work->data;
 
-    if (envelope_verify(&j->e, j->frame, j->peer.sign_pk)) {
-        j->refusal = REFUSAL_BAD_SIGNATURE;
-        return;
-    }
-    switch (j->e.kind) {
-    case KIND_POLL:
-        if (message_decode(&j->poll, MESSAGE_POLL, j->e.body))
-            j->refusal = REFUSAL_UNDECODABLE;
-        break;
-    case KIND_VOID:
-        j->refusal = open_void(j);
-        break;
-    default:
-        j->refusal = open_sealed(j);
-        break;
-    }
+    incoming_verify(&j->m);
 }
 
 /* A poll says what its sender believes to be acknowledged (stream, sequence):
  * more than we have means that we were restored, and it should replay. */
 static bool behind(const struct ingest *in, const struct job *j)
 {
-    return j->e.sequence > lane_committed(in, j->agent, j->e.stream);
+    return j->m.e.sequence > lane_committed(in, j->agent, j->m.e.stream);
 }
 
 static void verify_on_loop(uv_work_t *work, int status)
@@ -549,27 +457,28 @@ static void verify_on_loop(uv_work_t *work, int status)
     in->working--;
     if (status != 0 || in->closing || !agent) {
         job_drop(j, false);
-    } else if (j->refusal == REFUSAL_BAD_SIGNATURE) {
+    } else if (j->m.refusal == REFUSAL_BAD_SIGNATURE) {
         in->stats.bad_signatures++;
         log_warn("ingest",
                  "a request in the name of agent number %u is not "
                  "rightly signed; dropped",
                  (unsigned)j->agent);
         job_drop(j, true);
-    } else if (j->refusal == REFUSAL_BUSY) {
+    } else if (j->m.refusal == REFUSAL_BUSY) {
         job_reply(j, VERDICT_RETRY, REFUSAL_BUSY,
-                  lane_committed(in, j->agent, j->e.stream), RETRY_BUSY_MS);
+                  lane_committed(in, j->agent, j->m.e.stream), RETRY_BUSY_MS);
     } else {
         agent->seen_ms = now_ms();
-        if (j->e.kind != KIND_POLL) {
+        if (j->m.e.kind != KIND_POLL) {
             arrive(in, j);
-        } else if (j->refusal != REFUSAL_NONE) {
+        } else if (j->m.refusal != REFUSAL_NONE) {
             job_drop(j, true);
         } else if (behind(in, j)) {
             job_reply(j, VERDICT_RETRY, REFUSAL_GAP,
-                      lane_committed(in, j->agent, j->e.stream), RETRY_GAP_MS);
+                      lane_committed(in, j->agent, j->m.e.stream),
+                      RETRY_GAP_MS);
         } else {
-            in->use.poll(in->use.owner, j->call, agent, j->nonce, &j->poll);
+            in->use.poll(in->use.owner, j->call, agent, j->nonce, &j->m.poll);
             job_free(j);
         }
     }
@@ -578,55 +487,24 @@ static void verify_on_loop(uv_work_t *work, int status)
 
 /* ---- enrolment ---- */
 
-static void certificate_send(struct ingest *in, struct call *call,
-                             const uint8_t nonce[NONCE_SIZE],
-                             const struct peer *to, const struct enrolled *cert)
-{
-    struct envelope head = {.kind = KIND_ENROLLED};
-    struct enrolled c = *cert;
-    struct buf body, out;
-    enum sotto_err err;
-
-    memcpy(c.nonce, nonce, NONCE_SIZE);
-    c.time_ms = now_ms();
-    buf_init(&body, 4096);
-    buf_init(&out, 8192);
-    err = message_encode(&body, MESSAGE_ENROLLED, &c);
-    if (!err)
-        err = envelope_write(&out, &head, span_of(body.data, body.size),
-                             in->use.keys, to);
-    if (!err)
-        call_reply(call, span_of(out.data, out.size));
-    else
-        call_drop(call);
-    buf_fini(&body);
-    buf_fini(&out);
-}
-
 /* Rare, so it is done on the loop. */
 static void enrol(struct ingest *in, struct job *j)
 {
     struct agent_row *agent = NULL;
+    struct answer_to to = {in->use.keys, NULL, j->nonce};
     struct enrolled cert = {0};
     enum refusal refusal = REFUSAL_NONE;
     struct enrol request;
     struct peer peer;
-    enum sotto_err err = envelope_open(&j->payload, &j->e, in->use.keys);
+    enum sotto_err err = incoming_enrol(&j->m, &request);
 
-    if (!err)
-        err = payload_unzip(&j->plain,
-                            span_of(j->payload.data, j->payload.size), 4096);
-    if (!err)
-        err = message_decode(&request, MESSAGE_ENROL,
-                             span_of(j->plain.data, j->plain.size));
-    if (!err)
-        err = envelope_verify(&j->e, j->frame, request.sign_pk);
     if (err) {
         in->stats.malformed++;
         job_drop(j, true);
         return;
     }
     peer_init(&peer, request.sign_pk, request.box_pk);
+    to.peer = &peer;
     err = roster_redeem(in->use.roster, &request, now_ms(), &agent, &refusal);
     sodium_memzero(&request, sizeof request);
     if (err && refusal == REFUSAL_NONE)
@@ -640,7 +518,7 @@ static void enrol(struct ingest *in, struct job *j)
         cert.name = span_text(agent->name);
         memcpy(cert.agent, agent->peer.sign_id, KEY_ID_SIZE);
     }
-    certificate_send(in, j->call, j->nonce, &peer, &cert);
+    answer_certificate(j->call, &to, &cert);
     job_free(j);
     if (!refusal)
         in->use.enrolled(in->use.owner, agent);
@@ -654,42 +532,43 @@ static void wait_for_policy(struct ingest *in, struct job *j)
 
     for (uint32_t i = 0; i < in->waiting_count && !w; i++)
         if (in->waiting[i].agent == j->agent &&
-            memcmp(in->waiting[i].hash, j->e.policy, HASH_SIZE) == 0)
+            memcmp(in->waiting[i].hash, j->m.e.policy, HASH_SIZE) == 0)
             w = &in->waiting[i];
     if (!w && in->waiting_count < WAITING_MAX) {
         w = &in->waiting[in->waiting_count++];
         w->agent = j->agent;
-        memcpy(w->hash, j->e.policy, HASH_SIZE);
+        memcpy(w->hash, j->m.e.policy, HASH_SIZE);
         w->since_ms = now_ms();
     }
     job_reply(j, VERDICT_RETRY, REFUSAL_UNKNOWN_POLICY,
-              lane_committed(in, j->agent, j->e.stream), RETRY_POLICY_MS);
+              lane_committed(in, j->agent, j->m.e.stream), RETRY_POLICY_MS);
 }
 
 static void dispatch(struct ingest *in, struct job *j)
 {
     const struct agent_row *agent;
 
-    if (j->e.kind == KIND_ENROL) {
+    if (j->m.e.kind == KIND_ENROL) {
         enrol(in, j);
         return;
     }
-    agent = roster_find(in->use.roster, j->e.sender);
+    agent = roster_find(in->use.roster, j->m.e.sender);
     if (!agent || agent->revoked) {
         in->stats.refused[agent ? REFUSAL_REVOKED : REFUSAL_UNKNOWN_AGENT]++;
         job_drop(j, true);
         return;
     }
     j->agent = agent->number;
-    j->peer = agent->peer;
-    if (j->e.kind != KIND_POLL &&
-        (j->e.sequence == 0 || j->e.stream == 0 || j->e.sequence > INT64_MAX)) {
+    j->m.peer = agent->peer;
+    if (j->m.e.kind != KIND_POLL &&
+        (j->m.e.sequence == 0 || j->m.e.stream == 0 ||
+         j->m.e.sequence > INT64_MAX)) {
         in->stats.malformed++;
         job_drop(j, true);
         return;
     }
-    if (j->e.kind == KIND_BATCH &&
-        !(j->policy = policies_find(in->use.policies, j->e.policy))) {
+    if (j->m.e.kind == KIND_BATCH &&
+        !(j->m.policy = policies_find(in->use.policies, j->m.e.policy))) {
         wait_for_policy(in, j);
         return;
     }
@@ -712,15 +591,15 @@ static void request_on_loop(void *owner, struct call *call, struct span frame)
     }
     j->ingest = in;
     j->call = call;
-    buf_init(&j->payload, FRAME_MAX);
-    buf_init(&j->plain, PAYLOAD_MAX);
+    incoming_init(&j->m);
+    j->m.keys = in->use.keys;
     if (frame.size > NONCE_SIZE) {
         memcpy(j->nonce, frame.data, NONCE_SIZE);
-        j->frame = span_of(frame.data + NONCE_SIZE, frame.size - NONCE_SIZE);
+        j->m.frame = span_of(frame.data + NONCE_SIZE, frame.size - NONCE_SIZE);
     }
-    if (frame.size <= NONCE_SIZE || envelope_parse(&j->e, j->frame) ||
-        j->e.kind > KIND_ENROL ||
-        memcmp(j->e.recipient, in->use.self.box_id, KEY_ID_SIZE) != 0) {
+    if (frame.size <= NONCE_SIZE || envelope_parse(&j->m.e, j->m.frame) ||
+        j->m.e.kind > KIND_ENROL ||
+        memcmp(j->m.e.recipient, in->use.self.box_id, KEY_ID_SIZE) != 0) {
         in->stats.malformed++;
         job_drop(j, true);
         return;

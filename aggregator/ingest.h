@@ -58,13 +58,4 @@ uint32_t ingest_waiting(const struct ingest *in,
 void ingest_policy_added(struct ingest *in, const uint8_t hash[HASH_SIZE]);
 const char *ingest_address(const struct ingest *in);
 
-/* Signs and sends a reply record that echoes nonce. */
-struct reply_parts {
-    const struct keys *keys;
-    const struct peer *to;
-    const uint8_t *nonce;
-};
-void reply_send(struct call *call, const struct reply_parts *parts,
-                struct reply *reply);
-
 #endif

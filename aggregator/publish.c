@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/answer.h"
 #include "aggregator/documents.h"
 #include "aggregator/edition.h"
-#include "aggregator/ingest.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "delivery/sync.h"
@@ -77,11 +77,11 @@ static void nothing_new(struct publisher *p, struct call *call,
                         const struct agent_row *agent,
                         const uint8_t nonce[NONCE_SIZE], enum verdict verdict)
 {
-    const struct reply_parts parts = {p->use.keys, &agent->peer, nonce};
+    const struct answer_to to = {p->use.keys, &agent->peer, nonce};
     struct reply r = {.verdict = verdict,
                       .wait_ms = verdict == VERDICT_RETRY ? RETRY_MS : 0};
 
-    reply_send(call, &parts, &r);
+    answer_reply(call, &to, &r);
 }
 
 static void send_documents(struct publisher *p, struct call *call,

@@ -1,5 +1,6 @@
 /* Ingest over a real link, store and log: what is acknowledged is committed,
  * once, in order, and nothing else is. */
+#include "aggregator/answer.h"
 #include "aggregator/ingest.h"
 
 #include <setjmp.h>
@@ -58,13 +59,13 @@ static void poll_came(void *owner, struct call *call, struct agent_row *agent,
                       const uint8_t nonce[NONCE_SIZE], const struct poll *poll)
 {
     struct bench *b = owner;
-    const struct reply_parts to = {b->parts.fixture.aggregator, &agent->peer,
+    const struct answer_to to = {b->parts.fixture.aggregator, &agent->peer,
                                    nonce};
     struct reply r = {.verdict = VERDICT_ACK};
 
     b->polls++;
     b->poll = *poll;
-    reply_send(call, &to, &r);
+    answer_reply(call, &to, &r);
 }
 
 static void committed(void *owner)

@@ -1,0 +1,93 @@
+/* See incoming.h. */
+#include "aggregator/incoming.h"
+
+#include <string.h>
+
+void incoming_init(struct incoming *m)
+{
+    memset(m, 0, sizeof *m);
+    buf_init(&m->payload, FRAME_MAX);
+    buf_init(&m->plain, PAYLOAD_MAX);
+}
+
+void incoming_fini(struct incoming *m)
+{
+    buf_wipe(&m->payload);
+    buf_wipe(&m->plain);
+}
+
+static enum refusal open_batch(struct incoming *m)
+{
+    struct batch_view *view = NULL;
+
+    if (batch_decode(&view, span_of(m->plain.data, m->plain.size), m->policy))
+        return REFUSAL_UNDECODABLE;
+    m->events = batch_view_count(view);
+    m->counters = *batch_view_counters(view);
+    batch_view_free(view);
+    return REFUSAL_NONE;
+}
+
+static enum refusal open_void(struct incoming *m)
+{
+    struct void_body body;
+
+    if (message_decode(&body, MESSAGE_VOID, m->e.body) ||
+        body.events > BATCH_EVENTS_MAX || body.reason.size == 0 ||
+        body.reason.size >= sizeof m->reason)
+        return REFUSAL_UNDECODABLE;
+    memcpy(m->reason, body.reason.data, body.reason.size);
+    m->events = (uint32_t)body.events;
+    return REFUSAL_NONE;
+}
+
+static enum refusal open_sealed(struct incoming *m)
+{
+    enum sotto_err err = envelope_open(&m->payload, &m->e, m->keys);
+
+    if (err == SOTTO_ECRYPTO)
+        return REFUSAL_WRONG_SENDER;
+    if (!err)
+        err = payload_unzip(
+            &m->plain, span_of(m->payload.data, m->payload.size), PAYLOAD_MAX);
+    if (err == SOTTO_ENOMEM)
+        return REFUSAL_BUSY;
+    if (err)
+        return REFUSAL_UNDECODABLE;
+    if (m->e.kind == KIND_BATCH)
+        return open_batch(m);
+    return m->plain.size == 16 ? REFUSAL_NONE : REFUSAL_UNDECODABLE;
+}
+
+void incoming_verify(struct incoming *m)
+{
+    if (envelope_verify(&m->e, m->frame, m->peer.sign_pk)) {
+        m->refusal = REFUSAL_BAD_SIGNATURE;
+        return;
+    }
+    switch (m->e.kind) {
+    case KIND_POLL:
+        if (message_decode(&m->poll, MESSAGE_POLL, m->e.body))
+            m->refusal = REFUSAL_UNDECODABLE;
+        break;
+    case KIND_VOID:
+        m->refusal = open_void(m);
+        break;
+    default:
+        m->refusal = open_sealed(m);
+        break;
+    }
+}
+
+enum sotto_err incoming_enrol(struct incoming *m, struct enrol *request)
+{
+    enum sotto_err err = envelope_open(&m->payload, &m->e, m->keys);
+
+    if (!err)
+        err = payload_unzip(&m->plain,
+                            span_of(m->payload.data, m->payload.size), 4096);
+    if (!err)
+        err = message_decode(request, MESSAGE_ENROL,
+                             span_of(m->plain.data, m->plain.size));
+    return err ? err : envelope_verify(&m->e, m->frame, request->sign_pk);
+}
