@@ -309,7 +309,11 @@ static void draws_progress_on_a_terminal_only(void **state)
 
     (void)state;
     assert_string_equal(run(call_progress, "").err, "");
-    assert_true(terminal >= 0 && grantpt(terminal) == 0 &&
+    if (terminal < 0) {
+        print_message("skipped: no pseudo-terminals here\n");
+        skip();
+    }
+    assert_true(grantpt(terminal) == 0 &&
                 unlockpt(terminal) == 0);
     side = open(ptsname(terminal), O_RDWR | O_NOCTTY);
     assert_true(side >= 0);

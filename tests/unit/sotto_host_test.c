@@ -87,7 +87,7 @@ static size_t resident_pages(void)
 
 static void many_cycles_leak_nothing(void **state)
 {
-    enum { WARM = 40, CYCLES = 200 };
+    enum { WARM = 140, CYCLES = 260 };
     struct fixture *f = *state;
     size_t fds = 0, threads = 0, heap = 0, pages = 0;
 
