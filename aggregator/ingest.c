@@ -8,14 +8,12 @@
 
 #include "aggregator/answer.h"
 #include "aggregator/incoming.h"
+#include "aggregator/lanes.h"
 #include "base/clock.h"
-#include "base/dict.h"
 #include "base/log.h"
-#include "delivery/watermark.h"
 #include "policy/batch.h"
 
 #define GROUP_MAX 256
-#define STREAMS_MAX 1000000
 #define RETRY_POLICY_MS 2000
 #define RETRY_BUSY_MS 1000
 #define RETRY_GAP_MS 20
@@ -33,20 +31,11 @@ struct job {
     struct job *next;
 };
 
-struct lane { /* one (agent, stream) */
-    uint32_t agent;
-    struct watermark mark;
-    uint8_t committed_chain[HASH_SIZE];
-    struct job *early[WATERMARK_EARLY];
-};
-
 struct ingest {
     struct ingest_parts use;
     struct replier *replier;
     struct store *writer; /* the committing worker's connection */
-    struct dict lane_of;  /* agent, stream -> lane */
-    struct lane *lanes;
-    uint32_t lane_capacity;
+    struct lanes lanes;
     struct job *group, **group_end; /* waits for the next commit */
     uint32_t group_count;
     struct job *flying; /* being committed */
@@ -106,60 +95,6 @@ static void job_drop(struct job *j, bool failed)
     job_free(j);
 }
 
-/* ---- lanes ---- */
-
-struct lane_key {
-    uint64_t agent, stream;
-};
-
-static struct lane *lane_get(struct ingest *in, uint32_t agent, uint64_t stream,
-                             uint32_t *number)
-{
-    const struct lane_key key = {agent, stream};
-    uint32_t before = in->lane_of.count;
-    struct lane *lanes;
-
-    if (dict_intern(&in->lane_of, span_of(&key, sizeof key), number))
-        return NULL;
-    if (*number >= in->lane_capacity) {
-        uint32_t capacity = in->lane_capacity ? in->lane_capacity * 2 : 64;
-        lanes = realloc(in->lanes, capacity * sizeof *lanes);
-        if (!lanes)
-            abort(); /* the dictionary has grown already */
-        in->lanes = lanes;
-        in->lane_capacity = capacity;
-    }
-    if (*number == before) {
-        memset(&in->lanes[*number], 0, sizeof *in->lanes);
-        in->lanes[*number].agent = agent;
-        in->lanes[*number].mark.stream = stream;
-    }
-    return &in->lanes[*number];
-}
-
-/* What may be told of a lane that nobody has proved to own: makes none. */
-static uint64_t lane_committed(const struct ingest *in, uint32_t agent,
-                               uint64_t stream)
-{
-    const struct lane_key key = {agent, stream};
-    uint32_t number = dict_find(&in->lane_of, span_of(&key, sizeof key));
-
-    return number == DICT_NONE ? 0 : in->lanes[number].mark.committed;
-}
-
-static enum sotto_err lane_load(void *context, const struct log_stream *s)
-{
-    uint32_t number;
-    struct lane *lane = lane_get(context, s->agent, s->stream, &number);
-
-    if (!lane)
-        return SOTTO_EFULL;
-    lane->mark.upto = lane->mark.committed = s->watermark;
-    memcpy(lane->mark.chain, s->chain, HASH_SIZE);
-    memcpy(lane->committed_chain, s->chain, HASH_SIZE);
-    return SOTTO_OK;
-}
-
 /* ---- the commit ---- */
 
 static void commit_start(struct ingest *in);
@@ -207,16 +142,17 @@ static void roll_back(struct ingest *in)
               "commit failed: %s; nothing is acknowledged, agents send "
               "again",
               err_text(in->commit_err));
-    for (uint32_t i = 0; i < in->lane_of.count; i++)
-        watermark_rollback(&in->lanes[i].mark, in->lanes[i].committed_chain);
+    for (uint32_t i = 0; i < in->lanes.of.count; i++)
+        watermark_rollback(&in->lanes.at[i].mark,
+                           in->lanes.at[i].committed_chain);
     /* A commit that failed to say so may be there all the same. */
-    if (log_stream_each(in->use.store, lane_load, in))
+    if (lanes_load(&in->lanes, in->use.store))
         log_error("log", "the watermarks cannot be read again");
 }
 
 static void job_committed(struct ingest *in, struct job *j)
 {
-    struct lane *lane = &in->lanes[j->stream];
+    struct lane *lane = &in->lanes.at[j->stream];
 
     if (j->entry) {
         lane->mark.committed = j->m.e.sequence;
@@ -247,7 +183,7 @@ static void commit_on_loop(uv_work_t *work, int status)
         next = j->next;
         if (failed)
             job_reply(j, VERDICT_RETRY, REFUSAL_BUSY,
-                      in->lanes[j->stream].mark.committed, RETRY_BUSY_MS);
+                      in->lanes.at[j->stream].mark.committed, RETRY_BUSY_MS);
         else
             job_committed(in, j);
     }
@@ -259,7 +195,7 @@ static void commit_on_loop(uv_work_t *work, int status)
         for (; j; j = next) {
             next = j->next;
             job_reply(j, VERDICT_RETRY, REFUSAL_BUSY,
-                      in->lanes[j->stream].mark.committed, RETRY_BUSY_MS);
+                      in->lanes.at[j->stream].mark.committed, RETRY_BUSY_MS);
         }
     } else {
         in->use.committed(in->use.owner);
@@ -321,15 +257,15 @@ static void release_on_loop(uv_timer_t *timer)
     struct ingest *in = timer->data;
     int64_t before = clock_mono_ms(&clock_system) - WATERMARK_HOLD_MS;
 
-    for (uint32_t i = 0; i < in->lane_of.count && in->held > 0; i++)
+    for (uint32_t i = 0; i < in->lanes.of.count && in->held > 0; i++)
         for (int k = 0; k < WATERMARK_EARLY; k++) {
-            struct job *j = in->lanes[i].early[k];
+            struct job *j = in->lanes.at[i].early[k];
             if (!j || j->held_ms > before)
                 continue;
-            in->lanes[i].early[k] = NULL;
+            in->lanes.at[i].early[k] = NULL;
             in->held--;
             job_reply(j, VERDICT_RETRY, REFUSAL_GAP,
-                      in->lanes[i].mark.committed, RETRY_GAP_MS);
+                      in->lanes.at[i].mark.committed, RETRY_GAP_MS);
         }
 }
 
@@ -372,7 +308,8 @@ static const uint8_t *chain_under_way(const struct ingest *in, uint32_t lane,
 
 static void place(struct ingest *in, struct job *j)
 {
-    struct lane *lane = lane_get(in, j->agent, j->m.e.stream, &j->stream);
+    struct lane *lane =
+        lanes_get(&in->lanes, j->agent, j->m.e.stream, &j->stream);
     uint8_t stored[HASH_SIZE], follows[HASH_SIZE];
     const uint8_t *known = NULL;
 
@@ -426,7 +363,7 @@ static void arrive(struct ingest *in, struct job *j)
     struct lane *lane;
 
     place(in, j);
-    while ((lane = lane_get(in, agent, stream, &number)) &&
+    while ((lane = lanes_get(&in->lanes, agent, stream, &number)) &&
            (j = take_early(lane)))
         place(in, j);
     commit_start(in);
@@ -445,7 +382,8 @@ static void verify_on_worker(uv_work_t *work)
  * more than we have means that we were restored, and it should replay. */
 static bool behind(const struct ingest *in, const struct job *j)
 {
-    return j->m.e.sequence > lane_committed(in, j->agent, j->m.e.stream);
+    return j->m.e.sequence >
+           lanes_committed(&in->lanes, j->agent, j->m.e.stream);
 }
 
 static void verify_on_loop(uv_work_t *work, int status)
@@ -466,7 +404,8 @@ static void verify_on_loop(uv_work_t *work, int status)
         job_drop(j, true);
     } else if (j->m.refusal == REFUSAL_BUSY) {
         job_reply(j, VERDICT_RETRY, REFUSAL_BUSY,
-                  lane_committed(in, j->agent, j->m.e.stream), RETRY_BUSY_MS);
+                  lanes_committed(&in->lanes, j->agent, j->m.e.stream),
+                  RETRY_BUSY_MS);
     } else {
         agent->seen_ms = now_ms();
         if (j->m.e.kind != KIND_POLL) {
@@ -475,7 +414,7 @@ static void verify_on_loop(uv_work_t *work, int status)
             job_drop(j, true);
         } else if (behind(in, j)) {
             job_reply(j, VERDICT_RETRY, REFUSAL_GAP,
-                      lane_committed(in, j->agent, j->m.e.stream),
+                      lanes_committed(&in->lanes, j->agent, j->m.e.stream),
                       RETRY_GAP_MS);
         } else {
             in->use.poll(in->use.owner, j->call, agent, j->nonce, &j->m.poll);
@@ -541,7 +480,8 @@ static void wait_for_policy(struct ingest *in, struct job *j)
         w->since_ms = now_ms();
     }
     job_reply(j, VERDICT_RETRY, REFUSAL_UNKNOWN_POLICY,
-              lane_committed(in, j->agent, j->m.e.stream), RETRY_POLICY_MS);
+              lanes_committed(&in->lanes, j->agent, j->m.e.stream),
+              RETRY_POLICY_MS);
 }
 
 static void dispatch(struct ingest *in, struct job *j)
@@ -619,19 +559,16 @@ enum sotto_err ingest_open(struct ingest **out,
         return SOTTO_ENOMEM;
     in->use = *parts;
     in->group_end = &in->group;
-    dict_init(&in->lane_of, STREAMS_MAX,
-              (size_t)STREAMS_MAX * sizeof(struct lane_key),
-              randombytes_random());
+    lanes_init(&in->lanes);
     err = store_open(&in->writer, parts->dir, parts->key_file, why);
     if (!err)
-        err = log_stream_each(parts->store, lane_load, in);
+        err = lanes_load(&in->lanes, parts->store);
     if (!err)
         err = replier_open(&in->replier, parts->loop, parts->address,
                            parts->contexts_max, request_on_loop, in, why);
     if (err) {
         store_close(in->writer);
-        dict_fini(&in->lane_of);
-        free(in->lanes);
+        lanes_fini(&in->lanes);
         free(in);
         return err;
     }
@@ -648,8 +585,7 @@ static void finish_closing(struct ingest *in)
     if (!in->closing || !in->replier_closed || in->working || in->flying)
         return;
     store_close(in->writer);
-    dict_fini(&in->lane_of);
-    free(in->lanes);
+    lanes_fini(&in->lanes);
     void (*closed)(void *) = in->closed;
     void *owner = in->closed_owner;
     free(in);
@@ -668,10 +604,10 @@ static void timer_on_closed(uv_handle_t *handle)
 {
     struct ingest *in = handle->data;
 
-    for (uint32_t i = 0; i < in->lane_of.count; i++)
+    for (uint32_t i = 0; i < in->lanes.of.count; i++)
         for (int k = 0; k < WATERMARK_EARLY; k++)
-            if (in->lanes[i].early[k])
-                job_drop(in->lanes[i].early[k], false);
+            if (in->lanes.at[i].early[k])
+                job_drop(in->lanes.at[i].early[k], false);
     replier_close(in->replier, replier_on_closed, in);
 }
 
