@@ -255,7 +255,7 @@ static void call_start(struct control_call *call, uv_loop_t *loop)
 static void call_free(struct control_call *call)
 {
     uv_mutex_destroy(&call->lock);
-    buf_fini(&call->line);
+    buf_wipe(&call->line); /* may name a person */
     json_decref(call->request);
     json_decref(call->answer.result);
     free(call);
