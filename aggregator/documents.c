@@ -130,7 +130,7 @@ enum sotto_err documents_payload(struct store *s, uint32_t agent,
         s, "SELECT number, kind, expires_ms, made_ms, body FROM document "
            "WHERE agent = ?1 AND number > ?2 ORDER BY number");
     struct buf plain, rows;
-    enum sotto_err err;
+    enum sotto_err err = SOTTO_OK;
 
     buf_init(&plain, SEALED_MAX);
     buf_init(&rows, bytes_max + SEALED_MAX);
