@@ -298,6 +298,8 @@ static int enrol_now(void)
     uv_timer_start(&look, look_on_loop, 10, 10);
     uv_run(&loop, UV_RUN_DEFAULT);
     uplink_stats(core->uplink, &s);
+    uv_timer_stop(&look); /* it looks at what goes now */
+    uv_timer_stop(&deadline);
     tool_stop(&tool, core, &loop);
     uv_close((uv_handle_t *)&deadline, NULL);
     uv_close((uv_handle_t *)&look, NULL);

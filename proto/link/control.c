@@ -535,6 +535,15 @@ static int control_connect(const char *dir)
     return fd;
 }
 
+bool control_alive(const char *dir)
+{
+    int fd = control_connect(dir);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 static bool send_request(int fd, const char *verb, json_t *args)
 {
     json_t *request = json_pack("{s:s,s:O}", "verb", verb, "args", args);

@@ -65,6 +65,8 @@ void control_answer_fini(struct control_answer *a);
 enum sotto_err control_ask(const char *dir, const char *verb, json_t *args,
                            control_on_progress *on_progress,
                            struct control_answer *answer);
+/* Whether a daemon of dir takes connections. */
+bool control_alive(const char *dir);
 /* Runs the verb here, turning the loop until it ended. SOTTO_ENOTFOUND: no
  * such verb. */
 enum sotto_err control_run(uv_loop_t *loop, const struct control_verb *verbs,

@@ -35,6 +35,7 @@ void tool_stop(const struct tool *t, void *owner, uv_loop_t *loop)
  * starting or stopping: tries again for a while. */
 #define OWNED_TRIES 50
 #define OWNED_PAUSE_US 100000
+#define DAEMON_TRIES 1200 /* an import without a daemon may take a while */
 
 static enum sotto_err run_here(const struct tool *t, const char *verb,
                                json_t *args, struct control_answer *answer,
@@ -58,8 +59,7 @@ static enum sotto_err run_here(const struct tool *t, const char *verb,
 
 /* There if a daemon answers, else here. */
 static enum sotto_err run_somewhere(const struct tool *t, const char *verb,
-                                    json_t *args,
-                                    struct control_answer *answer,
+                                    json_t *args, struct control_answer *answer,
                                     struct why *why)
 {
     enum sotto_err err;
@@ -149,15 +149,18 @@ int tool_daemon(const struct tool *t)
     struct why why = {0};
     uv_loop_t loop;
     void *owner;
-    enum sotto_err err;
+    enum sotto_err err = SOTTO_OK;
 
     daemon_harden();
     uv_loop_init(&loop);
-    for (int i = 0; (err = t->open(&owner, &loop, t->dir, true, &why)) ==
-                        SOTTO_ELOCKED &&
-                    i < OWNED_TRIES;
-         i++)
+    for (int i = 0; i < DAEMON_TRIES; i++) {
+        err = t->open(&owner, &loop, t->dir, true, &why);
+        if (err != SOTTO_ELOCKED || control_alive(t->dir))
+            break; /* a daemon does not wait for another */
+        if (i == OWNED_TRIES)
+            log_warn(t->program, "%s; waiting for it", why.text);
         usleep(OWNED_PAUSE_US);
+    }
     if (!err) {
         err = run_owner(t, owner, &loop, &why);
         tool_stop(t, owner, &loop);
