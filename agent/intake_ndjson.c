@@ -1,24 +1,35 @@
-/* Segment calls by jansson.
+/* Segment calls, in one walk over a line.
  *
- * The document of a line lives until the next one is parsed, and the texts of
- * the event borrow from it; the paths lie in `paths`, one fixed slot a field.
- * jansson allocates for every line: it is the named exception to the rule that
- * the path of an event allocates nothing. It bounds its own recursion (2,048
- * levels), and a line is at most 64 KiB. */
+ * No tree is built and nothing allocated: the texts of the event borrow from
+ * the line, or from the reader if they had escapes; the paths lie in `paths`,
+ * one fixed slot a field. */
 #include "agent/intake_ndjson.h"
 
-#include <jansson.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/jsonline.h"
 #include "base/when.h"
+
+#define CONSENT_PATH "context.consent.categoryPreferences"
+#define CONSENT_DEPTH 4 /* of its members */
+
+/* Members that the event's name and time are made of, not fields. */
+enum head { TYPE, EVENT, TIMESTAMP, ORIGINAL_TIMESTAMP, HEAD_COUNT };
+static const struct {
+    const char *name;
+    size_t size;
+} heads[HEAD_COUNT] = {
+    {"type", 4}, {"event", 5}, {"timestamp", 9}, {"originalTimestamp", 17}};
 
 struct ndjson {
     struct intake_window window;
     struct ndjson_row row;
     const struct policy *policy;
-    json_t *document;
+    struct jsonline line;
+    struct jsonline_value head[HEAD_COUNT]; /* JSONLINE_NULL: absent */
+    uint32_t consent_known, consent_granted;
     size_t field_count;
     struct raw_field fields[RAW_FIELDS_MAX];
     char paths[RAW_FIELDS_MAX][PATH_MAX_SIZE];
@@ -34,43 +45,26 @@ static const struct call calls[] = {
     {"identify", "Identify"}, {"group", "Group"}, {"alias", "Alias"},
 };
 
-/* Members that the event's name and time are made of, not fields. */
-static const char *const not_fields[] = {"type", "event", "timestamp",
-                                         "originalTimestamp"};
-
-static bool is_field(const char *key)
-{
-    for (size_t i = 0; i < sizeof(not_fields) / sizeof(not_fields[0]); i++)
-        if (strcmp(key, not_fields[i]) == 0)
-            return false;
-    return true;
-}
-
-static struct span text_of(const json_t *value)
-{
-    return span_of(json_string_value(value), json_string_length(value));
-}
-
 /* Fills in the value of a field; false for what makes none. */
-static bool field_value(struct raw_field *f, const json_t *value)
+static bool field_value(struct raw_field *f, const struct jsonline_value *v)
 {
-    switch (json_typeof(value)) {
-    case JSON_STRING:
+    switch (v->kind) {
+    case JSONLINE_TEXT:
         f->kind = RAW_TEXT;
-        f->text = text_of(value);
+        f->text = v->text;
         return true;
-    case JSON_INTEGER:
+    case JSONLINE_INT:
         f->kind = RAW_INT;
-        f->number = json_integer_value(value);
+        f->number = v->number;
         return true;
-    case JSON_REAL:
+    case JSONLINE_REAL:
         f->kind = RAW_REAL;
-        f->real = json_real_value(value);
+        f->real = v->real;
         return true;
-    case JSON_TRUE:
-    case JSON_FALSE:
+    case JSONLINE_TRUE:
+    case JSONLINE_FALSE:
         f->kind = RAW_BOOL;
-        f->number = json_is_true(value);
+        f->number = v->kind == JSONLINE_TRUE;
         return true;
     default:
         return false;
@@ -84,9 +78,9 @@ struct path {
 };
 
 /* Adds "key" or ".key"; false when no policy could name it. */
-static bool path_add(struct path *p, const char *key)
+static bool path_add(struct path *p, struct span key)
 {
-    size_t size = strlen(key);
+    size_t size = key.size;
     size_t dot = p->size > 0;
 
     if (size == 0 || size > PATH_MAX_SIZE - dot ||
@@ -94,13 +88,13 @@ static bool path_add(struct path *p, const char *key)
         return false;
     if (dot)
         p->text[p->size++] = '.';
-    memcpy(p->text + p->size, key, size);
+    memcpy(p->text + p->size, key.data, size);
     p->size += size;
     return true;
 }
 
 static const char *add_field(struct ndjson *n, const struct path *path,
-                             const json_t *value)
+                             const struct jsonline_value *value)
 {
     struct raw_field f = {.kind = RAW_TEXT};
     char *text;
@@ -116,121 +110,131 @@ static const char *add_field(struct ndjson *n, const struct path *path,
     return NULL;
 }
 
-/* Makes fields of an object's members, depth levels down. */
-static const char *flatten(struct ndjson *n, json_t *object, struct path *path,
-                           int depth)
+static void add_consent(struct ndjson *n, struct span name,
+                        const struct jsonline_value *answer)
 {
-    const char *key, *wrong = NULL;
-    json_t *value;
+    int purpose = n->policy ? policy_purpose_find(n->policy, name) : -1;
+
+    if (purpose < 0 ||
+        (answer->kind != JSONLINE_TRUE && answer->kind != JSONLINE_FALSE))
+        return;
+    n->consent_known |= UINT32_C(1) << purpose;
+    if (answer->kind == JSONLINE_TRUE)
+        n->consent_granted |= UINT32_C(1) << purpose;
+}
+
+/* Keeps a member that is no field. */
+static bool take_head(struct ndjson *n, struct span key,
+                      const struct jsonline_value *value)
+{
+    for (int i = 0; i < HEAD_COUNT; i++) {
+        if (!span_equal(key, span_of(heads[i].name, heads[i].size)))
+            continue;
+        n->head[i] = *value;
+        jsonline_skip(&n->line, value);
+        return true;
+    }
+    return false;
+}
+
+/* Makes fields of the members of the object just opened, depth levels down. */
+static const char *flatten(struct ndjson *n, struct path *path, int depth)
+{
+    const bool consents =
+        depth == CONSENT_DEPTH &&
+        span_equal(span_of(path->text, path->size), span_text(CONSENT_PATH));
+    struct jsonline_value value;
+    const char *wrong = NULL;
+    struct span key;
 
     if (depth > NDJSON_DEPTH_MAX)
         return "it is nested too deeply";
-    json_object_foreach(object, key, value)
-    {
+    while (!wrong && jsonline_member(&n->line, &key) &&
+           jsonline_value(&n->line, &value)) {
         size_t size = path->size;
 
-        if (depth == 1 && !is_field(key))
+        if (depth == 1 && take_head(n, key, &value))
             continue;
-        if (path_add(path, key)) {
-            if (json_is_object(value))
-                wrong = flatten(n, value, path, depth + 1);
-            else
-                wrong = add_field(n, path, value);
+        if (consents)
+            add_consent(n, key, &value);
+        if (!path_add(path, key))
+            jsonline_skip(&n->line, &value);
+        else if (value.kind == JSONLINE_OBJECT)
+            wrong = flatten(n, path, depth + 1);
+        else {
+            jsonline_skip(&n->line, &value);
+            wrong = add_field(n, path, &value);
         }
         path->size = size;
-        if (wrong)
-            return wrong;
     }
-    return NULL;
+    return wrong;
 }
 
-static const char *read_name(struct ndjson_row *row, const json_t *document)
+static const char *read_name(struct ndjson_row *row,
+                             const struct jsonline_value head[HEAD_COUNT])
 {
-    const char *type = json_string_value(json_object_get(document, "type"));
-    const json_t *event = json_object_get(document, "event");
-
-    if (!type)
+    if (head[TYPE].kind != JSONLINE_TEXT)
         return "it has no type";
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-        if (strcmp(type, calls[i].type) != 0)
+        if (!span_equal(head[TYPE].text, span_text(calls[i].type)))
             continue;
         if (calls[i].event) {
             row->raw.name = span_text(calls[i].event);
             return NULL;
         }
-        if (json_string_length(event) == 0)
+        if (head[EVENT].kind != JSONLINE_TEXT || head[EVENT].text.size == 0)
             return "a track call has no event";
-        row->raw.name = text_of(event);
+        row->raw.name = head[EVENT].text;
         return NULL;
     }
     return "its type is unknown";
 }
 
-static void read_time(struct ndjson_row *row, const json_t *document)
+static void read_time(struct ndjson_row *row,
+                      const struct jsonline_value head[HEAD_COUNT])
 {
-    const json_t *time = json_object_get(document, "timestamp");
+    const struct jsonline_value *time = &head[TIMESTAMP];
 
     row->raw.time_ms = WHEN_NONE;
     row->time_wrong = false;
-    if (!time || json_is_null(time))
-        time = json_object_get(document, "originalTimestamp");
-    if (!time || json_is_null(time))
-        return;
-    if (json_is_integer(time))
-        row->raw.time_ms = json_integer_value(time);
-    else if (!json_is_string(time) ||
-             when_parse(&row->raw.time_ms, text_of(time)) != SOTTO_OK)
-        row->time_wrong = true;
-}
-
-static void read_consent(const struct ndjson *n, struct ndjson_row *row)
-{
-    json_t *context = json_object_get(n->document, "context");
-    json_t *consent = json_object_get(context, "consent");
-    json_t *categories = json_object_get(consent, "categoryPreferences");
-    const char *name;
-    json_t *answer;
-
-    row->consent_known = row->consent_granted = 0;
-    if (!n->policy)
-        return;
-    json_object_foreach(categories, name, answer)
-    {
-        int purpose = policy_purpose_find(n->policy, span_text(name));
-
-        if (purpose < 0 || !json_is_boolean(answer))
-            continue;
-        row->consent_known |= UINT32_C(1) << purpose;
-        if (json_is_true(answer))
-            row->consent_granted |= UINT32_C(1) << purpose;
-    }
+    if (time->kind == JSONLINE_NULL)
+        time = &head[ORIGINAL_TIMESTAMP];
+    if (time->kind == JSONLINE_INT)
+        row->raw.time_ms = time->number;
+    else if (time->kind != JSONLINE_NULL)
+        row->time_wrong = time->kind != JSONLINE_TEXT ||
+                          when_parse(&row->raw.time_ms, time->text) != SOTTO_OK;
 }
 
 static const char *parse_call(struct ndjson *n, struct ndjson_row *row)
 {
     struct path path = {.size = 0};
+    struct jsonline_value root;
     const char *wrong;
 
-    json_decref(n->document);
-    n->document = NULL;
     n->field_count = 0;
+    n->consent_known = n->consent_granted = 0;
+    memset(n->head, 0, sizeof(n->head)); /* JSONLINE_NULL */
     if (row->wrong)
         return row->wrong;
-    n->document = json_loadb((const char *)row->line.data, row->line.size,
-                             JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(n->document))
+    jsonline_begin(&n->line, row->line);
+    if (!jsonline_value(&n->line, &root) || root.kind != JSONLINE_OBJECT)
         return "it is not a JSON object";
-    wrong = read_name(row, n->document);
+    wrong = flatten(n, &path, 1);
     if (wrong)
         return wrong;
-    read_time(row, n->document);
-    read_consent(n, row);
-    return flatten(n, n->document, &path, 1);
+    if (!jsonline_end(&n->line))
+        return "it is not a JSON object";
+    wrong = read_name(row, n->head);
+    read_time(row, n->head);
+    return wrong;
 }
 
 void ndjson_parse(struct ndjson *n, struct ndjson_row *row)
 {
     row->wrong = parse_call(n, row);
+    row->consent_known = n->consent_known;
+    row->consent_granted = n->consent_granted;
     row->raw.fields = n->fields;
     row->raw.field_count = n->field_count;
 }
@@ -282,7 +286,6 @@ void ndjson_close(struct ndjson *n)
 {
     if (!n)
         return;
-    json_decref(n->document);
     sodium_memzero(n, sizeof(*n)); /* rows of people went through here */
     free(n);
 }

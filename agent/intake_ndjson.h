@@ -6,7 +6,7 @@
  * "Page", "Screen", "Identify", "Group" and "Alias". The time is "timestamp",
  * else "originalTimestamp": ISO 8601, or a number of milliseconds. Consent is
  * context.consent.categoryPreferences, purpose by purpose of the policy; other
- * categories are passed over.
+ * categories are passed over. JSON is read as strictly as jsonline.h says.
  *
  * Specs: https://segment.com/docs/connections/spec/common/ and
  * https://segment.com/docs/privacy/consent-management/. */

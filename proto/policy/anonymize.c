@@ -364,7 +364,10 @@ static const struct raw_field *raw_find(const struct raw_event *raw,
     for (size_t i = 0; i < raw->field_count; i++) {
         const struct raw_field *r = &raw->fields[i];
 
+        /* Paths begin alike ("properties."), so the last byte goes first. */
         if (r->path.size == f->from_size &&
+            r->path.data[f->from_size - 1] ==
+                (uint8_t)f->from[f->from_size - 1] &&
             memcmp(r->path.data, f->from, f->from_size) == 0)
             return r;
     }

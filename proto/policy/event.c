@@ -9,9 +9,7 @@
 
 #define HEAD_SIZE 6 /* index and consent */
 
-/* How many bytes the UTF-8 character at p takes, 0 if it is none: no overlong
- * form, no surrogate, nothing above U+10FFFF. */
-static size_t character_size(const uint8_t *p, size_t left)
+size_t event_character_size(const uint8_t *p, size_t left)
 {
     uint8_t c = p[0];
     uint8_t low = 0x80, high = 0xbf; /* of the second byte */
@@ -42,12 +40,22 @@ static size_t character_size(const uint8_t *p, size_t left)
 
 bool event_text_fits(struct span text)
 {
+    const uint64_t ones = UINT64_MAX / 255;
     size_t at = 0;
+    uint64_t word;
 
     if (text.size > TEXT_SIZE_MAX)
         return false;
+    /* Eight bytes of ASCII at a time: no top bit, and none of a byte less one
+     * (a zero); see "Determine if a word has a zero byte" (Anderson, Bit
+     * Twiddling Hacks). */
+    for (; text.size - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, text.data + at, sizeof(word));
+        if ((word | (word - ones)) & ones * 0x80)
+            break;
+    }
     while (at < text.size) {
-        size_t size = character_size(text.data + at, text.size - at);
+        size_t size = event_character_size(text.data + at, text.size - at);
 
         if (size == 0 || text.data[at] == 0)
             return false;

@@ -33,6 +33,9 @@ bool event_value_fits(const struct policy_field *f,
                       const struct event_value *v);
 /* UTF-8 (RFC 3629) of at most TEXT_SIZE_MAX bytes without zero bytes. */
 bool event_text_fits(struct span text);
+/* How many bytes the UTF-8 character at p takes, of at least one; 0 if it is
+ * none: no overlong form, no surrogate, nothing above U+10FFFF. */
+size_t event_character_size(const uint8_t *p, size_t left);
 /* The index of the bucket of number: its last edge not above it, or 0. */
 unsigned bucket_of(const struct policy_field *f, int64_t number);
 
