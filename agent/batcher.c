@@ -122,6 +122,7 @@ void batcher_close(struct batcher *b)
 static void count_live(const struct batcher *b, struct counters *out)
 {
     struct journal_counters *live = journal_counters(b->use.journal);
+    uint64_t damaged;
 
     *out = spool_state(b->use.spool)->base;
     for (int i = 1; i < DROP_COUNT; i++) {
@@ -130,6 +131,9 @@ static void count_live(const struct batcher *b, struct counters *out)
         if (count > 0)
             counters_add(out, drop_name((enum drop_reason)i), count);
     }
+    damaged = atomic_load_explicit(&live->damaged, memory_order_relaxed);
+    if (damaged > 0)
+        counters_add(out, "ring_damaged", damaged);
     out->fields_emptied +=
         atomic_load_explicit(&live->fields_emptied, memory_order_relaxed);
 }

@@ -296,6 +296,41 @@ static struct extent ring_scan(const struct journal *j)
     return x;
 }
 
+/* Whether a record was written into a slot that no whole record covers. The
+ * mark is stored last, so what a dead producer left has none; what others left
+ * behind is zero. One flipped bit leaves the mark or the ring's id right. */
+static bool slot_damaged(const struct journal *j, uint64_t slot,
+                         const struct extent *x)
+{
+    const struct record_head *h = slot_at(j, slot);
+    uint64_t mark = atomic_load(&h->mark), position = mark - 1;
+
+    if (!mark)
+        return false;
+    return h->ring == j->id ||
+           (position % j->slot_count == slot && position < POSITION_MAX &&
+            position + j->slot_count >= x->first &&
+            position <= x->end + j->slot_count);
+}
+
+/* Records that were written and are not whole now. */
+static uint64_t ring_damaged(const struct journal *j, const struct extent *x)
+{
+    uint64_t slot = 0, position, count = 0;
+
+    while (slot < j->slot_count) {
+        position = atomic_load(&slot_at(j, slot)->mark) - 1;
+        if (position < POSITION_MAX && position % j->slot_count == slot &&
+            record_valid(j, position)) {
+            slot += slots_for(slot_at(j, slot)->size);
+        } else {
+            count += slot_damaged(j, slot, x);
+            slot++;
+        }
+    }
+    return count;
+}
+
 /* Where the next whole record begins, or head. */
 static uint64_t next_valid(const struct journal *j, uint64_t position,
                            uint64_t head)
@@ -329,13 +364,15 @@ static uint64_t ring_mend(struct journal *j, uint64_t tail, uint64_t head)
 /* The header's head counts only when no record is left to tell it. What was
  * reserved beyond the last whole record was never anybody's, and is given
  * again. */
-static uint64_t ring_recover(struct journal *j)
+static uint64_t ring_recover(struct journal *j, uint64_t *damaged)
 {
     struct extent x = ring_scan(j);
     uint64_t head = atomic_load(&j->page->head);
 
     if (x.first > x.end)
         x.first = x.end = head < POSITION_MAX ? head : 0;
+    *damaged = ring_damaged(j, &x);
+    atomic_fetch_add(&j->page->counters.damaged, *damaged);
     atomic_store(&j->page->tail, x.first);
     atomic_store(&j->page->head, x.end);
     return ring_mend(j, x.first, x.end);
@@ -347,6 +384,7 @@ enum sotto_err journal_open(struct journal **out, const char *path,
     enum sotto_err err = SOTTO_ENOMEM;
     enum file_state state;
     struct ring_what what;
+    uint64_t damaged = 0;
     struct journal *j;
 
     *recovered = 0;
@@ -373,7 +411,12 @@ enum sotto_err journal_open(struct journal **out, const char *path,
     if (err)
         goto fail;
     if (state == FILE_RING)
-        *recovered = ring_recover(j);
+        *recovered = ring_recover(j, &damaged);
+    if (damaged)
+        why_say(why, SOTTO_OK,
+                "%s: %llu records of the ring were damaged; they are lost, and "
+                "counted as ring_damaged",
+                path, (unsigned long long)damaged);
     *out = j;
     return SOTTO_OK;
 fail:

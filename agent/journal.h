@@ -15,8 +15,9 @@
  *
  * On open after a death the slots are scanned: a record whose position, ring
  * id and checksum hold is kept; what a dead producer left half-written becomes
- * filler, so it hides nobody else's record. The header page is not trusted for
- * that beyond ring id and size. */
+ * filler, so it hides nobody else's record. A record that was written and does
+ * not hold any more is filler too, and counted as damaged. The header page is
+ * not trusted for that beyond ring id and size. */
 #ifndef SOTTO_AGENT_JOURNAL_H
 #define SOTTO_AGENT_JOURNAL_H
 
@@ -43,6 +44,7 @@ struct journal_counters {
     _Atomic uint64_t drops[DROP_COUNT];
     _Atomic uint64_t fields_emptied;
     _Atomic uint64_t session; /* last session number given */
+    _Atomic uint64_t damaged; /* records lost, found at an open */
 };
 
 struct journal_record {
@@ -57,8 +59,8 @@ struct journal_record {
  * An existing ring keeps its records and its size. recovered: records found.
  * The file is locked against a second opener (SOTTO_ELOCKED). SOTTO_EFULL: no
  * room to allocate it. A file that is no ring is set aside by
- * renaming to PATH.bad, and a new one is made: SOTTO_OK then, and why says so
- * (its text is empty on any other success). */
+ * renaming to PATH.bad, and a new one is made: SOTTO_OK then, and why says so,
+ * as it does of damaged records (its text is empty on any other success). */
 enum sotto_err journal_open(struct journal **out, const char *path,
                             size_t bytes, uint64_t *recovered, struct why *why);
 void journal_close(struct journal *j); /* keeps the file; accepts NULL */

@@ -11,7 +11,9 @@
 
 #include <sqlite3.h>
 
-#define VERSION 1
+#include "base/dict.h"
+
+#define VERSION 2 /* 1 had no sums: it is emptied, and filled again */
 #define PAGE_SIZE 4096
 #define BUSY_MS 2000
 
@@ -26,12 +28,13 @@ enum statement {
 };
 
 #define SELECT_DOCUMENT                                                        \
-    "SELECT number, expires_ms, body FROM document WHERE kind = ? AND key = ?"
+    "SELECT number, expires_ms, body, sum FROM document"                       \
+    " WHERE kind = ? AND key = ?"
 
 static const char *const statements[STATEMENT_COUNT] = {
     [WRITE_PUT] = "INSERT OR REPLACE INTO document "
-                  "(kind, key, number, expires_ms, made_ms, body) "
-                  "VALUES (?, ?, ?, ?, ?, ?)",
+                  "(kind, key, number, expires_ms, made_ms, body, sum) "
+                  "VALUES (?, ?, ?, ?, ?, ?, ?)",
     [WRITE_DROP] = "DELETE FROM document WHERE kind = ? AND key = ?",
     [WRITE_APPLIED] = "UPDATE applied SET number = ?",
     [WRITE_READ] = SELECT_DOCUMENT,
@@ -41,12 +44,15 @@ static const char *const statements[STATEMENT_COUNT] = {
 
 static const char schema[] =
     "BEGIN;"
+    "DROP TABLE IF EXISTS document;"
+    "DROP TABLE IF EXISTS applied;"
     "CREATE TABLE document (kind INTEGER NOT NULL, key BLOB NOT NULL,"
     " number INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
-    " made_ms INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, key));"
+    " made_ms INTEGER NOT NULL, body BLOB NOT NULL, sum INTEGER NOT NULL,"
+    " PRIMARY KEY (kind, key));"
     "CREATE TABLE applied (number INTEGER NOT NULL);"
     "INSERT INTO applied VALUES (0);"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "COMMIT;";
 
 struct shelf {
@@ -137,9 +143,9 @@ static enum sotto_err writer_prepare(struct shelf *s)
         err = run(s->writer, pages);
     if (!err)
         err = query(s->writer, "PRAGMA user_version", &version);
-    if (!err && version == 0)
+    if (!err && (version == 0 || version == 1))
         err = run(s->writer, schema);
-    if (!err && version != 0 && version != VERSION)
+    if (!err && version != 0 && version != 1 && version != VERSION)
         err = SOTTO_EVERSION;
     if (!err)
         err = query(s->writer, "SELECT number FROM applied", &applied);
@@ -235,6 +241,20 @@ static void bind_key(sqlite3_stmt *st, uint32_t kind, struct span key)
     bind_span(st, 2, key);
 }
 
+/* SQLite does not see a flipped bit in a document. */
+static int64_t sum_of(uint32_t kind, struct span key, uint64_t number,
+                      int64_t expires_ms, struct span body)
+{
+    const uint64_t head[] = {kind, number, (uint64_t)expires_ms, body.size};
+    uint64_t sum = hash64(head, sizeof head, VERSION);
+    int64_t column;
+
+    sum = hash64(key.size ? key.data : (const void *)"", key.size, sum);
+    sum = hash64(body.size ? body.data : (const void *)"", body.size, sum);
+    memcpy(&column, &sum, sizeof column);
+    return column;
+}
+
 static void finish(sqlite3_stmt *st)
 {
     sqlite3_reset(st);
@@ -264,6 +284,8 @@ enum sotto_err shelf_put(struct shelf *s, const struct document *d)
     sqlite3_bind_int64(st, 4, d->expires_ms);
     sqlite3_bind_int64(st, 5, d->made_ms);
     bind_span(st, 6, d->body);
+    sqlite3_bind_int64(
+        st, 7, sum_of(d->kind, d->key, d->number, d->expires_ms, d->body));
     return step_once(st);
 }
 
@@ -308,6 +330,7 @@ static enum sotto_err fetch(sqlite3_stmt *st, uint32_t kind, struct span key,
                             struct shelved *out, struct buf *body)
 {
     enum sotto_err err = SOTTO_ENOTFOUND;
+    struct span found;
     int rc;
 
     bind_key(st, kind, key);
@@ -315,8 +338,12 @@ static enum sotto_err fetch(sqlite3_stmt *st, uint32_t kind, struct span key,
     if (rc == SQLITE_ROW) {
         out->number = (uint64_t)sqlite3_column_int64(st, 0);
         out->expires_ms = sqlite3_column_int64(st, 1);
-        err = buf_append(body, sqlite3_column_blob(st, 2),
-                         (size_t)sqlite3_column_bytes(st, 2));
+        found = span_of(sqlite3_column_blob(st, 2),
+                        (size_t)sqlite3_column_bytes(st, 2));
+        err = sqlite3_column_int64(st, 3) ==
+                      sum_of(kind, key, out->number, out->expires_ms, found)
+                  ? buf_append(body, found.data, found.size)
+                  : SOTTO_EDECODE;
     } else if (rc != SQLITE_DONE) {
         err = of_sqlite(rc);
     }

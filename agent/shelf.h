@@ -33,7 +33,8 @@ struct shelved {
     uint64_t number;
     int64_t expires_ms;
 };
-/* Appends the body; SOTTO_ENOTFOUND. Read: by the writer's connection. */
+/* Appends the body; SOTTO_ENOTFOUND; SOTTO_EDECODE: the disk changed it. Read:
+ * by the writer's connection. */
 enum sotto_err shelf_read(struct shelf *s, uint32_t kind, struct span key,
                           struct shelved *out, struct buf *body);
 enum sotto_err shelf_look(struct shelf *s, uint32_t kind, struct span key,

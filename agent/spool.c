@@ -114,7 +114,7 @@ static enum sotto_err body_read(struct spool *s, uint64_t sequence,
     db_bind_uint(st, 1, sequence);
     err = db_step(st);
     if (err)
-        return err;
+        return err == SOTTO_ENOTFOUND ? SOTTO_EDECODE : err;
     bytes = db_bytes(st, 0);
     err = buf_append(out, bytes.data, bytes.size);
     db_reset(st);
@@ -334,17 +334,15 @@ enum sotto_err spool_get(struct spool *s, uint64_t sequence,
     enum sotto_err err = row_read(s, sequence, &found);
 
     buf_clear(out);
-    if (!err)
-        err = body_read(s, sequence, out);
     if (err)
-        return err;
+        return err == SOTTO_EDECODE ? SOTTO_EIO : err;
     row->stream = s->now.state.stream;
     row->sequence = sequence;
     row->kind = found.kind;
     row->events = found.events;
     row->made_ms = found.made_ms;
     memcpy(row->chain, found.chain, HASH_SIZE);
-    return SOTTO_OK;
+    return body_read(s, sequence, out);
 }
 
 /* ---- what the aggregator said ---- */
@@ -482,6 +480,10 @@ static enum sotto_err row_rewrite(struct spool *s, struct row *row,
     enum sotto_err err = body_read(s, from, &s->old);
 
     buf_clear(&s->made);
+    if (err == SOTTO_EDECODE) {
+        buf_clear(&s->old);
+        err = SOTTO_OK;
+    }
     if (!err)
         err =
             w->rewrite(w->context, &s->made, span_of(s->old.data, s->old.size),
@@ -492,6 +494,10 @@ static enum sotto_err row_rewrite(struct spool *s, struct row *row,
     err = envelope_parse(&e, made);
     if (err)
         return err;
+    if (e.kind == KIND_VOID && row->kind == KIND_BATCH) {
+        s->now.state.voided_events += row->events;
+        row->events = 0;
+    }
     row->kind = e.kind;
     row->sequence = sequence;
     memcpy(row->chain, chain, HASH_SIZE);

@@ -4,9 +4,10 @@
  * disagree. One thread.
  *
  * Bounded by bytes and by what the disk has free (SOTTO_EFULL: the ring waits,
- * and when it is full track() drops the newest and counts) and by age (a row that is too old becomes a
- * void envelope in its place, by the owner). Acknowledged rows are kept for
- * replay to a restored aggregator, evicted first. */
+ * and when it is full track() drops the newest and counts) and by age (a row
+ * that is too old becomes a void envelope in its place, by the owner).
+ * Acknowledged rows are kept for replay to a restored aggregator, evicted
+ * first. */
 #ifndef SOTTO_AGENT_SPOOL_H
 #define SOTTO_AGENT_SPOOL_H
 
@@ -73,8 +74,9 @@ struct spool_row {
     int64_t made_ms;
     uint8_t chain[HASH_SIZE];
 };
-/* The envelope of a sequence of the current stream, acknowledged or not;
- * SOTTO_ENOTFOUND. out is cleared first. */
+/* The envelope of a sequence of the current stream, acknowledged or not, as it
+ * lies there: the disk may have changed it. SOTTO_ENOTFOUND; SOTTO_EDECODE:
+ * the row is filled, but its envelope cannot be read. out is cleared first. */
 enum sotto_err spool_get(struct spool *s, uint64_t sequence,
                          struct spool_row *row, struct buf *out);
 
@@ -91,7 +93,9 @@ enum sotto_err spool_rewind(struct spool *s, uint64_t watermark,
                             uint64_t *missing);
 /* Puts another envelope in a row's place (a void), and its chain; the chains
  * of later rows are rewritten through rewrite, which re-signs an envelope with
- * a new previous chain. Also how a fork moves rows to a new stream: from the
+ * a new previous chain; it gets an empty envelope where that cannot be read,
+ * and the events of a batch that it makes a void count as voided. Also how a
+ * fork moves rows to a new stream: from the
  * sequence after common, everything gets stream, sequences from 1 and new
  * chains. One transaction. Of this module rewrite may call spool_get and
  * spool_state, as for the events of a row. */

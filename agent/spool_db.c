@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/dict.h"
 #include "wire/pack.h"
 
 #define SCHEMA_VERSION 1 /* user_version of the schema below */
@@ -58,7 +59,8 @@ static const char *const sql[SQL_COUNT] = {
         " ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [SQL_FREE] = "SELECT freelist_count * page_size"
         " FROM pragma_freelist_count, pragma_page_size",
-    [SQL_SUMS] = "SELECT count(*), ifnull(sum(bytes), 0),"
+    [SQL_SUMS] = "SELECT ifnull(sum(length(chain) = 32), 0),"
+        " ifnull(sum(bytes), 0),"
         " ifnull(sum(events), 0) FROM row"
         " WHERE sequence BETWEEN ?1 AND ?2",
     [SQL_ROW_ADD] = "INSERT INTO row VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -260,17 +262,46 @@ static enum sotto_err counters_unpack(const msgpack_object *o,
 
 /* ---- the state row ---- */
 
-static enum sotto_err state_write(struct spool *s)
+/* SQLite does not see a flipped bit in a number, and a wrong ring mark loses or
+ * doubles what is in the ring: so the state carries a checksum. */
+static enum sotto_err state_sum(struct spool *s, uint64_t *sum)
 {
     const struct spool_state *t = &s->now.state;
-    sqlite3_stmt *st = db_statement(s, SQL_STATE_WRITE);
+    const uint64_t numbers[] = {
+        t->stream,         t->next_sequence, t->acked,        t->ring,
+        t->ring_mark,      t->accepted,      t->acked_events, t->voided_events,
+        t->refused_events, s->now.first};
     struct packer p;
 
     buf_clear(&s->scratch);
     pack_init(&p, &s->scratch);
-    pack_array(&p, 2);
+    pack_bin(&p, span_of(numbers, sizeof(numbers)));
+    pack_bin(&p, span_of(t->chain, HASH_SIZE));
+    pack_bin(&p, span_of(t->acked_chain, HASH_SIZE));
+    pack_bin(&p, span_of(s->now.first_chain, HASH_SIZE));
     counters_pack(&p, &t->base);
     counters_pack(&p, &t->last);
+    if (!p.err)
+        *sum = hash64(s->scratch.data, s->scratch.size, SCHEMA_VERSION);
+    return p.err;
+}
+
+static enum sotto_err state_write(struct spool *s)
+{
+    const struct spool_state *t = &s->now.state;
+    sqlite3_stmt *st = db_statement(s, SQL_STATE_WRITE);
+    uint64_t sum = 0;
+    struct packer p;
+    enum sotto_err err = state_sum(s, &sum);
+
+    if (err)
+        return err;
+    buf_clear(&s->scratch);
+    pack_init(&p, &s->scratch);
+    pack_array(&p, 3);
+    counters_pack(&p, &t->base);
+    counters_pack(&p, &t->last);
+    pack_uint(&p, sum);
     if (p.err)
         return p.err;
     db_bind_uint(st, 1, t->stream);
@@ -290,7 +321,9 @@ static enum sotto_err state_write(struct spool *s)
     return db_run(st);
 }
 
-static enum sotto_err state_counters(struct spool *s, struct span bytes)
+/* *sum: of the state as it was written; an older writer sent none. */
+static enum sotto_err state_counters(struct spool *s, struct span bytes,
+                                     uint64_t *sum, bool *has_sum)
 {
     static const struct check_limits limits = {COUNTERS_BYTES_MAX, 6, 1024};
     const msgpack_object *items;
@@ -300,11 +333,14 @@ static enum sotto_err state_counters(struct spool *s, struct span bytes)
 
     if (err)
         return err;
-    err = get_array(&u.root, 2, 2, &items, &count);
+    err = get_array(&u.root, 2, 3, &items, &count);
     if (!err)
         err = counters_unpack(&items[0], &s->now.state.base);
     if (!err)
         err = counters_unpack(&items[1], &s->now.state.last);
+    *has_sum = !err && count > 2;
+    if (*has_sum)
+        err = get_uint(&items[2], UINT64_MAX, sum);
     unpack_close(&u);
     return err;
 }
@@ -312,6 +348,8 @@ static enum sotto_err state_counters(struct spool *s, struct span bytes)
 static enum sotto_err state_columns(struct spool *s, sqlite3_stmt *st)
 {
     struct spool_state *t = &s->now.state;
+    uint64_t written = 0, sum = 0;
+    bool has_sum = false;
     enum sotto_err err;
 
     t->stream = db_uint(st, 0);
@@ -330,8 +368,21 @@ static enum sotto_err state_columns(struct spool *s, sqlite3_stmt *st)
     if (!err)
         err = db_fixed(st, 12, s->now.first_chain, HASH_SIZE);
     if (!err)
-        err = state_counters(s, db_bytes(st, 13));
-    return err;
+        err = state_counters(s, db_bytes(st, 13), &written, &has_sum);
+    if (!err && has_sum)
+        err = state_sum(s, &sum);
+    return !err && sum != written ? SOTTO_EDECODE : err;
+}
+
+/* Rows are dense and whole, and their events are those that the state speaks of. */
+static bool rows_fit(const struct spool *s, uint64_t replay_rows)
+{
+    const struct spool_state *t = &s->now.state;
+
+    return t->waiting_rows == t->next_sequence - 1 - t->acked &&
+           replay_rows == t->acked + 1 - s->now.first &&
+           t->accepted == t->acked_events + t->waiting_events +
+                              t->voided_events + t->refused_events;
 }
 
 enum sotto_err db_sums(struct spool *s, uint64_t from, uint64_t to,
@@ -372,7 +423,7 @@ static enum sotto_err state_read(struct spool *s)
     t->waiting_bytes = waiting.bytes;
     t->waiting_events = waiting.events;
     s->now.replay_bytes = replay.bytes;
-    return SOTTO_OK;
+    return rows_fit(s, replay.rows) ? SOTTO_OK : SOTTO_EDECODE;
 }
 
 /* ---- transactions ---- */
@@ -481,6 +532,12 @@ enum sotto_err db_open(struct spool *s, const struct spool_config *cfg,
         if (err == SOTTO_ENOTFOUND)
             err = db_first_state(s);
     }
+    if (err == SOTTO_EDECODE)
+        return why_say(why, err,
+                       "%s: the spool is damaged; move it and its -wal away: "
+                       "the agent begins a new stream, and what was not "
+                       "acknowledged stays in the file",
+                       cfg->path);
     if (err)
         why_say(why, err, "%s: cannot open the spool: %s", cfg->path,
                 s->db ? sqlite3_errmsg(s->db) : "no memory");

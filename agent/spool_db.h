@@ -16,7 +16,7 @@ enum spool_sql {
     SQL_ROLLBACK,
     SQL_STATE_READ,
     SQL_STATE_WRITE,
-    SQL_SUMS, /* from ?1 to ?2: rows, bytes, events */
+    SQL_SUMS, /* from ?1 to ?2: rows with a chain, bytes, events */
     SQL_FREE, /* bytes of pages in the file that nobody uses */
     SQL_ROW_ADD,
     SQL_ROW_READ,

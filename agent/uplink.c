@@ -151,11 +151,41 @@ static void send_poll(struct uplink *u)
         u->poll_after_ms = mono() + 1000;
 }
 
+/* The envelope is what we signed for its place: a disk changes bytes. */
+static bool is_ours(const struct uplink *u, struct span bytes,
+                    uint64_t sequence)
+{
+    struct envelope e;
+
+    return !envelope_parse(&e, bytes) && e.sequence == sequence &&
+           e.stream == spool_state(u->use.spool)->stream &&
+           !envelope_verify(&e, bytes, u->use.home->keys->sign_pk);
+}
+
+/* What stands in the spool, or, where that was damaged, the question whether
+ * the aggregator has it already (see envelope_lost). */
+static enum sotto_err frame_fill(struct uplink *u, uint64_t sequence)
+{
+    struct spool_row row;
+    enum sotto_err err = spool_get(u->use.spool, sequence, &row, &u->frame);
+
+    if (err && err != SOTTO_EDECODE)
+        return err;
+    if (!err && is_ours(u, span_of(u->frame.data, u->frame.size), sequence))
+        return SOTTO_OK;
+    u->stats.damaged++;
+    log_error("uplink",
+              "sequence %llu was damaged on the disk; asking whether the "
+              "aggregator has it, else its %u events are lost and counted",
+              (unsigned long long)sequence, (unsigned)row.events);
+    return envelope_lost(&u->frame, row.stream, sequence, row.chain, row.events,
+                         u->use.home->keys, &u->use.home->aggregator);
+}
+
 static void send_stream(struct uplink *u)
 {
     stream_added(&u->stream, spool_state(u->use.spool)->next_sequence);
     for (uint32_t slot = 0; slot < WINDOW; slot++) {
-        struct spool_row row;
         uint64_t sequence;
         enum sotto_err err;
 
@@ -164,7 +194,7 @@ static void send_stream(struct uplink *u)
         sequence = stream_next(&u->stream, mono());
         if (sequence == 0)
             return;
-        err = spool_get(u->use.spool, sequence, &row, &u->frame);
+        err = frame_fill(u, sequence);
         if (!err) {
             u->slots[slot].sequence = sequence;
             err = send_frame(u, slot, span_of(u->frame.data, u->frame.size),
@@ -241,14 +271,63 @@ static void enrolled(struct uplink *u, struct span bytes)
     u->use.changed(u->use.owner);
 }
 
+struct move { /* of rows to a new stream, dense and in order */
+    struct uplink *uplink;
+    uint64_t before; /* sequence of the row before the first, in the old one */
+};
+
+/* A void in the place of a row that cannot be read. */
+static enum sotto_err void_on(const struct move *m, struct buf *out,
+                              struct envelope *head)
+{
+    struct uplink *u = m->uplink;
+    struct void_body body = {.reason = span_text("damaged")};
+    struct spool_row row;
+    enum sotto_err err =
+        spool_get(u->use.spool, m->before + head->sequence, &row, &u->plain);
+
+    if (err && err != SOTTO_EDECODE)
+        return err;
+    hash_bytes(body.body_hash, span_of(u->plain.data, u->plain.size),
+               span_of(NULL, 0));
+    body.events = row.events;
+    buf_clear(&u->plain);
+    err = message_encode(&u->plain, MESSAGE_VOID, &body);
+    return err ? err
+               : envelope_write(out, head,
+                                span_of(u->plain.data, u->plain.size),
+                                u->use.home->keys, &u->use.home->aggregator);
+}
+
 static enum sotto_err rewrite_on(void *context, struct buf *out,
                                  struct span envelope, uint64_t stream,
                                  uint64_t sequence, uint8_t chain[HASH_SIZE])
 {
-    struct uplink *u = context;
+    const struct move *m = context;
+    struct envelope head = {
+        .kind = KIND_VOID, .stream = stream, .sequence = sequence};
+    enum sotto_err err;
 
-    return envelope_rewrite(out, envelope, stream, sequence, chain,
-                            u->use.home->keys);
+    if (is_ours(m->uplink, envelope, m->before + sequence))
+        return envelope_rewrite(out, envelope, stream, sequence, chain,
+                                m->uplink->use.home->keys);
+    memcpy(head.chain, chain, HASH_SIZE);
+    err = void_on(m, out, &head);
+    if (!err)
+        memcpy(chain, head.chain, HASH_SIZE);
+    return err;
+}
+
+/* The sequence before the first row after common that is still kept. */
+static uint64_t before_first(struct uplink *u, uint64_t common)
+{
+    const uint64_t next = spool_state(u->use.spool)->next_sequence;
+    struct spool_row row;
+
+    while (common + 1 < next && spool_get(u->use.spool, common + 1, &row,
+                                          &u->frame) == SOTTO_ENOTFOUND)
+        common++;
+    return common;
 }
 
 /* Begins again where the spool stands. After an error it waits: a full disk
@@ -268,7 +347,8 @@ static void restart_stream(struct uplink *u, enum sotto_err err)
 
 static void new_stream(struct uplink *u, uint64_t common)
 {
-    const struct spool_rewrite rewrite = {rewrite_on, u};
+    struct move move = {u, before_first(u, common)};
+    const struct spool_rewrite rewrite = {rewrite_on, &move};
     uint64_t stream;
     enum sotto_err err;
 
@@ -343,9 +423,12 @@ static void act(struct uplink *u, uint64_t sequence, const struct reply *r)
     case STREAM_NOTHING:
         break;
     }
-    if (err)
-        log_error("uplink", "the spool did not take an acknowledgement: %s",
+    if (err) { /* else nothing would tell it again until the next envelope */
+        log_error("uplink",
+                  "the spool did not take an acknowledgement: %s; asking again",
                   err_text(err));
+        restart_stream(u, err);
+    }
     u->use.changed(u->use.owner);
 }
 

@@ -38,6 +38,7 @@ struct uplink_stats {
     enum uplink_state state;
     bool connected;
     uint64_t sent, acknowledged, retries, forged, forks, refused, rewinds;
+    uint64_t damaged;     /* envelopes of the spool that did not verify */
     uint64_t missing;     /* envelopes a restored aggregator can not get back */
     uint32_t waiting_for; /* enum refusal of the last retry, 0: nothing */
     uint32_t refusal;     /* of the enrolment */

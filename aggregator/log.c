@@ -358,6 +358,36 @@ static enum sotto_err stream_read(sqlite3_stmt *q, struct log_stream *out)
     return counters_decode(&out->counters, store_blob(q, 9));
 }
 
+/* A damaged watermark would acknowledge what is not here, or take it twice. The
+ * chain of the newest sequence is here too, unless log_prune forgot it: then
+ * nothing older is. */
+static enum sotto_err stream_check(struct store *s, const struct log_stream *l)
+{
+    sqlite3_stmt *q = store_prepare(
+        s, "SELECT (SELECT chain FROM chain WHERE agent = ?1 AND stream = ?2"
+           " AND sequence = ?3), EXISTS(SELECT 1 FROM chain WHERE agent = ?1"
+           " AND stream = ?2 AND sequence > ?3),"
+           " EXISTS(SELECT 1 FROM chain WHERE received_ms <= ?4)");
+    struct span chain;
+    bool good, absent;
+    enum sotto_err err;
+
+    sqlite3_bind_int64(q, 1, l->agent);
+    sqlite3_bind_int64(q, 2, to_column(l->stream));
+    sqlite3_bind_int64(q, 3, to_column(l->watermark));
+    sqlite3_bind_int64(q, 4, l->last_ms);
+    err = store_row(q);
+    if (err)
+        return err;
+    chain = store_blob(q, 0);
+    absent = sqlite3_column_type(q, 0) == SQLITE_NULL;
+    good = !sqlite3_column_int(q, 1) &&
+           (absent ? !sqlite3_column_int(q, 2)
+                   : span_equal(chain, span_of(l->chain, HASH_SIZE)));
+    store_done(q);
+    return good ? SOTTO_OK : SOTTO_EDECODE;
+}
+
 enum sotto_err log_stream_each(
     struct store *s,
     enum sotto_err (*each)(void *context, const struct log_stream *),
@@ -372,6 +402,8 @@ enum sotto_err log_stream_each(
 
     while ((err = store_row(q)) == SOTTO_OK) {
         err = stream_read(q, &stream);
+        if (!err)
+            err = stream_check(s, &stream);
         if (!err)
             err = each(context, &stream);
         if (err) {
@@ -415,6 +447,19 @@ uint64_t log_last(struct store *s)
     last = of_column(q, 0);
     store_done(q);
     return last;
+}
+
+uint64_t log_given(struct store *s)
+{
+    sqlite3_stmt *q = store_prepare(
+        s, "SELECT seq FROM sqlite_sequence WHERE name = 'chunk'");
+    uint64_t given;
+
+    if (store_row(q))
+        return 0;
+    given = of_column(q, 0);
+    store_done(q);
+    return given;
 }
 
 enum sotto_err log_prune(struct store *s, int64_t before_ms)

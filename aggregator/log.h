@@ -55,6 +55,8 @@ struct log_stream {
     struct counters counters; /* as the newest batch said */
     int64_t last_ms;
 };
+/* SOTTO_EDECODE: a watermark is not that of the stream's newest chain: the
+ * table was damaged, and nobody may be answered by it. */
 enum sotto_err log_stream_each(
     struct store *s,
     enum sotto_err (*each)(void *context, const struct log_stream *),
@@ -63,6 +65,8 @@ enum sotto_err log_stream_each(
 enum sotto_err log_chain(struct store *s, uint32_t agent, uint64_t stream,
                          uint64_t sequence, uint8_t chain[HASH_SIZE]);
 uint64_t log_last(struct store *s); /* newest chunk number, 0: none */
+/* The last number that was given to a chunk, also if that is gone. */
+uint64_t log_given(struct store *s);
 /* Forgets the chains of what was received before; the chain of a watermark
  * itself stays with its stream. */
 enum sotto_err log_prune(struct store *s, int64_t before_ms);

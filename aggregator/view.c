@@ -139,11 +139,56 @@ static enum sotto_err fold_next(struct views *v, struct slot *slots,
 
 /* --- checkpoint --------------------------------------------------------- */
 
+/* applied_upto once more, sealed, as the state of a view "applied": a damaged
+ * one would fold chunks twice or leave them out. */
+#define MARK "applied"
+
+static enum sotto_err mark_seal(struct views *v, size_t i, uint64_t applied)
+{
+    sqlite3_stmt *q;
+    enum sotto_err err =
+        store_seal(v->store, all[i]->name, span_of(&applied, sizeof(applied)),
+                   &v->scratch);
+
+    if (err)
+        return err;
+    q = store_prepare(v->store, "REPLACE INTO view_state(view, key, value)"
+                                " VALUES('" MARK "', ?, ?)");
+    store_bind(q, 1, span_text(all[i]->name));
+    store_bind(q, 2, span_of(v->scratch.data, v->scratch.size));
+    return store_run(q);
+}
+
+/* SOTTO_ECRYPTO if the other one is not applied. */
+static enum sotto_err mark_check(struct views *v, size_t i, uint64_t applied)
+{
+    sqlite3_stmt *q =
+        store_prepare(v->store, "SELECT value FROM view_state"
+                                " WHERE view = '" MARK "' AND key = ?");
+    uint64_t sealed = 0;
+    enum sotto_err err;
+
+    store_bind(q, 1, span_text(all[i]->name));
+    err = store_row(q);
+    if (!err) {
+        err =
+            store_unseal(v->store, all[i]->name, store_blob(q, 0), &v->scratch);
+        if (!err && v->scratch.size == sizeof(sealed))
+            memcpy(&sealed, v->scratch.data, sizeof(sealed));
+        store_done(q);
+    }
+    if (err && err != SOTTO_ENOTFOUND)
+        return err;
+    return sealed == applied ? SOTTO_OK : SOTTO_ECRYPTO;
+}
+
 static enum sotto_err save_view(struct views *v, size_t i)
 {
     sqlite3_stmt *q;
     enum sotto_err err = all[i]->save(v->slots[i].state, v->store);
 
+    if (!err)
+        err = mark_seal(v, i, v->slots[i].applied);
     if (err)
         return err;
     q = store_prepare(v->store,
@@ -182,6 +227,34 @@ enum sotto_err views_checkpoint(struct views *v)
     return SOTTO_OK;
 }
 
+/* Chunks applied + 1 .. upto are done with; those below number are not in the
+ * log any more, and nobody was told. */
+static void advance(struct views *v, uint64_t number, uint64_t upto)
+{
+    uint64_t applied = views_applied(v);
+
+    if (number > applied + 1) {
+        log_error("view", "chunks %llu to %llu are not in the log: damaged",
+                  (unsigned long long)applied + 1,
+                  (unsigned long long)number - 1);
+        v->skipped += number - 1 - applied;
+    }
+    v->unsaved_chunks++;
+    for (size_t i = 0; i < VIEW_COUNT; i++) {
+        if (v->slots[i].applied < upto)
+            v->slots[i].applied = upto;
+    }
+}
+
+/* At the end of the log: a number that was given, and whose chunk is gone? */
+static void end_check(struct views *v)
+{
+    uint64_t given = log_given(v->store);
+
+    if (given > views_applied(v) && log_last(v->store) <= views_applied(v))
+        advance(v, given + 1, given);
+}
+
 enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more)
 {
     enum sotto_err err = v->broken;
@@ -191,18 +264,16 @@ enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more)
     *more = false;
     for (uint32_t n = 0; n < chunks_max && !err; n++) {
         err = fold_next(v, v->slots, views_applied(v), &number, &bad);
-        if (err == SOTTO_ENOTFOUND)
+        if (err == SOTTO_ENOTFOUND) {
+            end_check(v);
             break;
+        }
         if (err == SOTTO_ENOMEM)
             v->broken = err;
         if (err)
             return err;
         v->skipped += bad;
-        v->unsaved_chunks++;
-        for (size_t i = 0; i < VIEW_COUNT; i++) {
-            if (v->slots[i].applied < number)
-                v->slots[i].applied = number;
-        }
+        advance(v, number, number);
     }
     if (err && err != SOTTO_ENOTFOUND)
         return err;
@@ -224,15 +295,17 @@ static enum sotto_err applied_read(struct views *v, size_t i)
 
     sqlite3_bind_text(q, 1, all[i]->name, -1, SQLITE_STATIC);
     err = store_row(q);
-    if (err)
-        return err == SOTTO_ENOTFOUND ? SOTTO_OK : err;
-    v->slots[i].applied = (uint64_t)sqlite3_column_int64(q, 0);
-    store_done(q);
-    return SOTTO_OK;
+    if (!err) {
+        v->slots[i].applied = (uint64_t)sqlite3_column_int64(q, 0);
+        store_done(q);
+    } else if (err != SOTTO_ENOTFOUND) {
+        return err;
+    }
+    return mark_check(v, i, v->slots[i].applied);
 }
 
 /* Both rows of a view go in one transaction, so that it is whole or absent. */
-static enum sotto_err erase_saved(struct views *v, const char *name)
+static enum sotto_err erase_saved(struct views *v, size_t view)
 {
     static const char *const texts[] = {
         "DELETE FROM view_state WHERE view = ?",
@@ -243,9 +316,11 @@ static enum sotto_err erase_saved(struct views *v, const char *name)
     for (size_t i = 0; i < 2 && !err; i++) {
         sqlite3_stmt *q = store_prepare(v->store, texts[i]);
 
-        sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(q, 1, all[view]->name, -1, SQLITE_STATIC);
         err = store_run(q);
     }
+    if (!err)
+        err = mark_seal(v, view, 0);
     if (!err)
         return store_commit(v->store);
     store_rollback(v->store);
@@ -270,7 +345,7 @@ static enum sotto_err load_view(struct views *v, size_t i)
     all[i]->close(slot->state);
     slot->state = NULL;
     slot->applied = 0;
-    err = erase_saved(v, all[i]->name);
+    err = erase_saved(v, i);
     return err ? err : all[i]->open(&slot->state);
 }
 

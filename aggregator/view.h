@@ -60,7 +60,7 @@ void views_close(struct views *v); /* checkpoints; accepts NULL */
 enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more);
 enum sotto_err views_checkpoint(struct views *v);
 uint64_t views_applied(const struct views *v);
-/* Chunks passed over since views_open. */
+/* Chunks passed over since views_open: damaged, or no longer in the log. */
 uint64_t views_skipped(const struct views *v);
 void views_lock(struct views *v);
 void views_unlock(struct views *v);

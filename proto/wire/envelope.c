@@ -293,6 +293,36 @@ enum sotto_err envelope_write(struct buf *out, struct envelope *head,
     return err;
 }
 
+enum sotto_err envelope_lost(struct buf *out, uint64_t stream,
+                             uint64_t sequence, const uint8_t chain[HASH_SIZE],
+                             uint64_t events, const struct keys *sender,
+                             const struct peer *recipient)
+{
+    const struct void_body body = {.reason = span_text("damaged"),
+                                   .events = events};
+    struct envelope e = {.version = ENVELOPE_VERSION,
+                         .kind = KIND_VOID,
+                         .stream = stream,
+                         .sequence = sequence};
+    struct buf payload;
+    size_t body_at;
+    enum sotto_err err;
+
+    buf_clear(out);
+    memcpy(e.sender, sender->sign_id, KEY_ID_SIZE);
+    memcpy(e.recipient, recipient->box_id, KEY_ID_SIZE);
+    memcpy(e.chain, chain, HASH_SIZE);
+    buf_init(&payload, FRAME_MAX);
+    err = message_encode(&payload, MESSAGE_VOID, &body);
+    e.body = span_of(payload.data, payload.size);
+    if (!err)
+        err = head_pack(out, &e, &body_at);
+    if (!err)
+        err = envelope_sign(out, &e, sender);
+    buf_fini(&payload);
+    return err;
+}
+
 static enum sotto_err fields_read(struct envelope *e, const msgpack_object *o)
 {
     uint64_t kind;

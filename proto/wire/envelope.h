@@ -81,6 +81,16 @@ enum sotto_err envelope_void(struct buf *out, struct span envelope,
                              uint8_t chain[HASH_SIZE], uint64_t events,
                              const char *reason, const struct keys *sender);
 
+/* Asks for a sequence whose body was damaged on the sender's disk: a void that
+ * carries the chain as it was stored. Who has the sequence knows that chain
+ * and acknowledges; for who has not, it does not follow (the void's hash is
+ * zeros): a fork, and the sender goes on as another stream, with a void in the
+ * place. */
+enum sotto_err envelope_lost(struct buf *out, uint64_t stream,
+                             uint64_t sequence, const uint8_t chain[HASH_SIZE],
+                             uint64_t events, const struct keys *sender,
+                             const struct peer *recipient);
+
 /* Structure and sizes only: the cheap check. bytes must outlive e.
  * SOTTO_EVERSION for a version this program does not speak, SOTTO_EDECODE,
  * SOTTO_ETOOBIG. */

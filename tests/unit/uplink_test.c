@@ -347,8 +347,32 @@ static void sends_everything_and_forgets_what_is_acknowledged(void **state)
     finish(f);
 }
 
-enum lie { STRANGER, NONCE, SEQUENCE, RECIPIENT, KIND, CUT, LIES };
+enum lie {
+    STRANGER,
+    SIGNATURE, /* names the aggregator, but it did not sign */
+    NONCE,
+    SEQUENCE,
+    RECIPIENT,
+    KIND,
+    CUT,
+    LIES
+};
 static enum lie lie;
+
+/* All right but for a bit of the last element, the signature. */
+static void send_unsigned(struct fake *f, struct call *call, struct span body)
+{
+    struct envelope head = {.kind = KIND_REPLY};
+    struct buf out;
+
+    buf_init(&out, FRAME_MAX);
+    assert_int_equal(envelope_write(&out, &head, body,
+                                    f->parts.fixture.aggregator, &f->agent),
+                     SOTTO_OK);
+    out.data[out.size - 40] ^= 1;
+    call_reply(call, span_of(out.data, out.size));
+    buf_fini(&out);
+}
 
 /* The first reply lies in one way, saying that all is acknowledged. */
 static bool lie_once(struct fake *f, struct call *call, const uint8_t *nonce,
@@ -378,7 +402,10 @@ static bool lie_once(struct fake *f, struct call *call, const uint8_t *nonce,
         return true;
     }
     assert_int_equal(message_encode(&body, MESSAGE_REPLY, &r), SOTTO_OK);
-    send_signed(call, kind, span_of(body.data, body.size), by, &to);
+    if (lie == SIGNATURE)
+        send_unsigned(f, call, span_of(body.data, body.size));
+    else
+        send_signed(call, kind, span_of(body.data, body.size), by, &to);
     buf_fini(&body);
     return true;
 }
