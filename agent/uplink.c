@@ -46,6 +46,11 @@ static int64_t mono(void)
 
 static void schedule(struct uplink *u);
 
+static bool acks_due(const struct uplink *u)
+{
+    return spool_state(u->use.spool)->acked < u->stream.acked;
+}
+
 /* ---- checking replies ---- */
 
 /* An envelope from the aggregator to us, of kind, rightly signed. */
@@ -345,6 +350,30 @@ static void restart_stream(struct uplink *u, enum sotto_err err)
         backoff_reset(&u->spool_backoff);
 }
 
+/* What the spool did not write is asked for again: else nothing would tell it
+ * until the next envelope. */
+static void not_written(struct uplink *u, enum sotto_err err)
+{
+    log_error("uplink",
+              "the spool did not take an acknowledgement: %s; asking again",
+              err_text(err));
+    restart_stream(u, err);
+}
+
+/* Acknowledgements of one moment are written together: each is a flush. */
+static enum sotto_err write_acks(struct uplink *u)
+{
+    enum sotto_err err = SOTTO_OK;
+
+    if (acks_due(u))
+        err = spool_ack(u->use.spool, u->stream.acked,
+                        clock_wall_ms(&clock_system));
+    u->stats.acknowledged = spool_state(u->use.spool)->acked;
+    if (err)
+        not_written(u, err);
+    return err;
+}
+
 static void new_stream(struct uplink *u, uint64_t common)
 {
     struct move move = {u, before_first(u, common)};
@@ -395,22 +424,19 @@ static void act(struct uplink *u, uint64_t sequence, const struct reply *r)
                                        .sequence = r->sequence,
                                        .watermark = r->watermark,
                                        .wait_ms = (int64_t)r->wait_ms};
-    const int64_t now = clock_wall_ms(&clock_system);
-    enum sotto_err err = SOTTO_OK;
+    enum sotto_err err;
 
     u->stats.waiting_for =
         r->verdict == VERDICT_RETRY ? (uint32_t)r->reason : 0;
     u->stats.retries += r->verdict == VERDICT_RETRY;
     switch (stream_replied(&u->stream, sequence, &reply, mono())) {
-    case STREAM_ACK:
-        err = spool_ack(u->use.spool, u->stream.acked, now);
-        u->stats.acknowledged = spool_state(u->use.spool)->acked;
-        break;
     case STREAM_REWIND:
-        rewind_to(u, r->watermark);
+        if (!write_acks(u))
+            rewind_to(u, r->watermark);
         break;
     case STREAM_FORK:
-        new_stream(u, u->stream.acked);
+        if (!write_acks(u))
+            new_stream(u, u->stream.acked);
         break;
     case STREAM_REFUSED:
         u->stats.refused++;
@@ -418,16 +444,14 @@ static void act(struct uplink *u, uint64_t sequence, const struct reply *r)
                  (unsigned long long)sequence,
                  refusal_text((uint32_t)r->reason));
         err = spool_refused(u->use.spool, sequence,
-                            refusal_name((uint32_t)r->reason), now);
+                            refusal_name((uint32_t)r->reason),
+                            clock_wall_ms(&clock_system));
+        if (err)
+            not_written(u, err);
         break;
+    case STREAM_ACK: /* written in a moment, see schedule() */
     case STREAM_NOTHING:
         break;
-    }
-    if (err) { /* else nothing would tell it again until the next envelope */
-        log_error("uplink",
-                  "the spool did not take an acknowledgement: %s; asking again",
-                  err_text(err));
-        restart_stream(u, err);
     }
     u->use.changed(u->use.owner);
 }
@@ -478,7 +502,8 @@ static bool poll_answered(struct uplink *u, struct span bytes)
                                                        : POLL_WAIT_MAX_MS);
         /* Behind what it acknowledged: restored, also while we are idle. */
         if (r.verdict == VERDICT_RETRY && r.stream == u->stream.id &&
-            r.sequence <= u->stream.acked && r.watermark < r.sequence)
+            r.sequence <= u->stream.acked && r.watermark < r.sequence &&
+            !write_acks(u))
             rewind_to(u, r.watermark);
         return true;
     }
@@ -529,7 +554,11 @@ static void uplink_on_reply(void *owner, uint32_t slot, enum sotto_err err,
 
 static void timer_on_loop(uv_timer_t *timer)
 {
-    uplink_kick(timer->data);
+    struct uplink *u = timer->data;
+
+    if (acks_due(u) && !write_acks(u))
+        u->use.changed(u->use.owner);
+    uplink_kick(u);
 }
 
 /* Wakes when something may be due; new envelopes kick by themselves. */
@@ -543,6 +572,8 @@ static void schedule(struct uplink *u)
         at = stream_wake_ms(&u->stream);
         if (!requester_busy(u->requester, SLOT_POLL) && u->poll_after_ms < at)
             at = u->poll_after_ms;
+        if (acks_due(u))
+            at = now;
     }
     if (at == INT64_MAX)
         uv_timer_stop(&u->timer);
@@ -609,6 +640,7 @@ static void requester_on_closed(void *owner)
 
 void uplink_close(struct uplink *u, void (*closed)(void *owner), void *owner)
 {
+    write_acks(u);
     u->closing = true;
     u->closed = closed;
     u->closed_owner = owner;

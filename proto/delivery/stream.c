@@ -115,8 +115,8 @@ enum stream_action stream_replied(struct stream *s, uint64_t sequence,
                                   const struct stream_reply *r, int64_t mono_ms)
 {
     uint32_t slot = slot_of(s, sequence);
-    enum stream_action action = STREAM_NOTHING;
-    uint64_t watermark = r->watermark;
+    bool known = (r->verdict == ACK || r->verdict == REFUSED) &&
+                 r->watermark >= sequence;
 
     if (!sequence || slot == s->window)
         return STREAM_NOTHING;
@@ -126,33 +126,25 @@ enum stream_action stream_replied(struct stream *s, uint64_t sequence,
         return STREAM_NOTHING;
     }
     s->failures = 0;
-    /* They know more of this stream than we do: we were restored. What they
-     * say of this sequence still holds, of later ones it is another history. */
-    if (watermark >= s->next)
-        watermark = r->verdict == ACK || r->verdict == REFUSED ? sequence
-                                                               : s->acked;
     if (r->verdict == FORK && sequence == s->acked + 1)
         return STREAM_FORK;
     if (r->verdict == FORK) { /* what lies before it must be answered first */
         back_off(s, mono_ms, 0);
         return STREAM_NOTHING;
     }
-    if (watermark < s->floor[slot]) {
+    if (r->watermark < s->floor[slot]) {
         back_off(s, mono_ms, r->wait_ms);
         return STREAM_REWIND;
     }
-    if (r->verdict == REFUSED && watermark >= sequence) {
-        if (sequence > s->acked)
-            advance(s, sequence);
-        return STREAM_REFUSED;
-    }
-    if (watermark > s->acked) {
-        advance(s, watermark);
-        action = STREAM_ACK;
-    }
-    if (r->verdict != ACK || sequence > s->acked)
+    if (!known) {
         back_off(s, mono_ms, r->wait_ms);
-    return action;
+        return STREAM_NOTHING;
+    }
+    if (r->verdict == ACK && sequence <= s->acked)
+        return STREAM_NOTHING; /* overtaken */
+    if (sequence > s->acked)
+        advance(s, sequence);
+    return r->verdict == ACK ? STREAM_ACK : STREAM_REFUSED;
 }
 
 bool stream_idle(const struct stream *s)

@@ -1,9 +1,9 @@
 /* The agent's side of delivery: which sequence to send now, and what a reply
  * means. No I/O, no clock: time comes in, decisions come out.
  *
- * Up to `window` sequences are in flight. A reply acknowledges a watermark; a
- * retry rewinds to the watermark and waits; a fork or a refusal is told to the
- * owner. A sequence whose request timed out is simply offered again; a resend
+ * Up to `window` sequences are in flight. A reply acknowledges its sequence, and
+ * with it everything before, for its chain covers that; a retry goes back to
+ * what is acknowledged and waits; a fork or a refusal is told to the owner. A sequence whose request timed out is simply offered again; a resend
  * is byte-identical because the owner reads it from the spool. */
 #ifndef SOTTO_DELIVERY_STREAM_H
 #define SOTTO_DELIVERY_STREAM_H
@@ -26,7 +26,7 @@ struct stream {
 
 enum stream_action {
     STREAM_NOTHING,
-    STREAM_ACK,     /* spool_ack up to watermark */
+    STREAM_ACK,     /* spool_ack up to acked */
     STREAM_REWIND,  /* the aggregator is behind our mark: spool_rewind */
     STREAM_FORK,    /* open a new stream after acked, the last common one */
     STREAM_REFUSED, /* set sequence aside */
@@ -52,8 +52,8 @@ void stream_failed(struct stream *s, uint64_t sequence, int64_t mono_ms,
                    int64_t backoff_ms);
 /* A reply to the request for sequence. Replies of another stream are ignored
  * but free the slot; so are those for a sequence that is not in flight. A
- * watermark above what exists means that we were restored: it acknowledges the
- * sequence it answers and no more. A fork counts once everything before it is
+ * watermark acknowledges nothing beyond the sequence it answers: after a restore
+ * of ours it may stand for another history. A fork counts once everything before it is
  * acknowledged, so that the last common sequence is sure. Replies overtake each
  * other: only a watermark below what was acknowledged when the request
  * was sent means STREAM_REWIND. A refusal whose watermark does not cover the
