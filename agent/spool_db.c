@@ -503,6 +503,19 @@ static enum sotto_err db_first_state(struct spool *s)
     return db_end(s, SOTTO_OK);
 }
 
+/* A process that died between writing a commit and flushing it leaves one that
+ * is read here, and that a power cut may still take back. */
+static enum sotto_err wal_sync(sqlite3 *db)
+{
+    sqlite3_file *wal = NULL;
+    int rc =
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+
+    if (rc == SQLITE_OK && wal && wal->pMethods)
+        rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+    return db_err(rc);
+}
+
 enum sotto_err db_open(struct spool *s, const struct spool_config *cfg,
                        struct why *why)
 {
@@ -532,6 +545,8 @@ enum sotto_err db_open(struct spool *s, const struct spool_config *cfg,
         if (err == SOTTO_ENOTFOUND)
             err = db_first_state(s);
     }
+    if (!err)
+        err = wal_sync(s->db);
     if (err == SOTTO_EDECODE)
         return why_say(why, err,
                        "%s: the spool is damaged; move it and its -wal away: "

@@ -507,6 +507,19 @@ enum sotto_err store_create(const char *dir, const char *key_file,
     return SOTTO_OK;
 }
 
+/* A process that died between writing a commit and flushing it leaves one that
+ * is read here, acknowledged, and that a power cut may still take back. */
+static enum sotto_err wal_sync(sqlite3 *db)
+{
+    sqlite3_file *wal = NULL;
+    int result =
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+
+    if (result == SQLITE_OK && wal && wal->pMethods)
+        result = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+    return store_err(result);
+}
+
 static enum sotto_err check_opened(struct store *s, const char *path,
                                    const char *key_file, struct why *why)
 {
@@ -532,6 +545,10 @@ static enum sotto_err check_opened(struct store *s, const char *path,
                        "%s is not the key that %s was made with; put that one "
                        "back from its backup",
                        key_file, path);
+    err = wal_sync(s->db);
+    if (err)
+        return why_say(why, err, "%s-wal: the disk does not take it: %s", path,
+                       err_text(err));
     return SOTTO_OK;
 }
 
