@@ -374,7 +374,8 @@ static enum sotto_err state_columns(struct spool *s, sqlite3_stmt *st)
     return !err && sum != written ? SOTTO_EDECODE : err;
 }
 
-/* Rows are dense and whole, and their events are those that the state speaks of. */
+/* Rows are dense and whole, and their events are those that the state speaks
+ * of. */
 static bool rows_fit(const struct spool *s, uint64_t replay_rows)
 {
     const struct spool_state *t = &s->now.state;

@@ -103,7 +103,7 @@ struct tally {
 
 static void tally_print(const struct tally *t)
 {
-    print_message("%s: %u positions: %u the same, %u missing and counted, "
+    print_message("badbytes: %s, %u positions: %u the same, %u missing and counted, "
                   "%u refused with a sentence\n",
                   t->file, t->same + t->told + t->refused, t->same, t->told,
                   t->refused);

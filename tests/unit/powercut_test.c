@@ -39,7 +39,7 @@ struct tally {
 
 static void tally_check(const char *name, const struct tally *t)
 {
-    printf("power cuts under the %s: cuts %u, operations %u, lost %llu, "
+    printf("powercut: under the %s, cuts %u, operations %u, lost %llu, "
            "doubled %llu\n",
            name, t->cuts, t->operations, (unsigned long long)t->lost,
            (unsigned long long)t->doubled);
