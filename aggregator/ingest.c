@@ -127,6 +127,8 @@ static void commit_on_worker(uv_work_t *work)
             e->reason = j->m.reason;
         else
             e->payload = span_of(j->m.payload.data, j->m.payload.size);
+        if (j->m.e.body.size >= BODY_ID_SIZE && kind_sealed(e->kind))
+            memcpy(e->body, j->m.e.body.data, BODY_ID_SIZE);
         if (!refused && j->m.e.kind == KIND_BATCH)
             e->counters = &j->m.counters;
     }

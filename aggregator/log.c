@@ -127,12 +127,20 @@ static enum sotto_err counters_decode(struct counters *c, struct span bytes)
 
 struct append { /* memory shared by the entries of a group */
     struct store *store;
+    bool moved; /* the entry's body is in the log already */
     struct buf plain, sealed, counters;
 };
 
 static bool is_chunk(const struct log_entry *e)
 {
     return !e->reason && e->kind != KIND_VOID;
+}
+
+static bool has_body(const struct log_entry *e)
+{
+    static const uint8_t none[BODY_ID_SIZE];
+
+    return memcmp(e->body, none, BODY_ID_SIZE) != 0;
 }
 
 /* Both statements take the same values: the first sequence makes the stream,
@@ -168,8 +176,8 @@ static enum sotto_err write_stream(struct append *a, const struct log_entry *e)
     sqlite3_bind_int64(q, 2, to_column(e->stream));
     sqlite3_bind_int64(q, 3, to_column(e->sequence));
     store_bind(q, 4, span_of(e->chain, HASH_SIZE));
-    sqlite3_bind_int64(q, 5, is_chunk(e) && e->kind == KIND_BATCH);
-    sqlite3_bind_int64(q, 6, is_chunk(e) ? e->events : 0);
+    sqlite3_bind_int64(q, 5, is_chunk(e) && !a->moved && e->kind == KIND_BATCH);
+    sqlite3_bind_int64(q, 6, is_chunk(e) && !a->moved ? e->events : 0);
     sqlite3_bind_int64(q, 7, e->kind == KIND_VOID ? e->events : 0);
     sqlite3_bind_int64(q, 8, refused);
     sqlite3_bind_int64(q, 9, refused ? e->events : 0);
@@ -184,15 +192,17 @@ static enum sotto_err write_stream(struct append *a, const struct log_entry *e)
 
 static enum sotto_err write_chain(struct append *a, const struct log_entry *e)
 {
-    sqlite3_stmt *q =
-        store_prepare(a->store, "INSERT INTO chain(agent, stream, sequence,"
-                                " chain, received_ms) VALUES(?, ?, ?, ?, ?)");
+    sqlite3_stmt *q = store_prepare(
+        a->store, "INSERT INTO chain(agent, stream, sequence, chain,"
+                  " received_ms, body) VALUES(?, ?, ?, ?, ?, ?)");
 
     sqlite3_bind_int64(q, 1, e->agent);
     sqlite3_bind_int64(q, 2, to_column(e->stream));
     sqlite3_bind_int64(q, 3, to_column(e->sequence));
     store_bind(q, 4, span_of(e->chain, HASH_SIZE));
     sqlite3_bind_int64(q, 5, e->received_ms);
+    if (is_chunk(e) && has_body(e))
+        store_bind(q, 6, span_of(e->body, BODY_ID_SIZE));
     return store_run(q);
 }
 
@@ -245,20 +255,84 @@ static enum sotto_err write_refused(struct append *a, const struct log_entry *e)
     sqlite3_bind_int64(q, 3, to_column(e->sequence));
     sqlite3_bind_int64(q, 4, e->kind);
     sqlite3_bind_int64(q, 5, e->events);
-    sqlite3_bind_text(q, 6, e->reason ? e->reason : "", -1, SQLITE_STATIC);
+    sqlite3_bind_text(q, 6,
+                      a->moved    ? "moved"
+                      : e->reason ? e->reason
+                                  : "",
+                      -1, SQLITE_STATIC);
     sqlite3_bind_int64(q, 7, e->received_ms);
     return store_run(q);
 }
 
+/* --- what a fork moved ---
+ *
+ * An agent that goes on as another stream sends again what the old one had not
+ * acknowledged, and if it or we were restored from a backup, also what is in
+ * the log. So from its second stream on, an agent's bodies are listed, and one
+ * that is listed makes no second chunk. */
+
+static enum sotto_err list_bodies(struct append *a, const struct log_entry *e)
+{
+    sqlite3_stmt *q = store_prepare(
+        a->store, "INSERT OR IGNORE INTO body(agent, id, received_ms)"
+                  " SELECT agent, body, received_ms FROM chain"
+                  " WHERE agent = ?1 AND stream <> ?2 AND body IS NOT NULL");
+
+    sqlite3_bind_int64(q, 1, e->agent);
+    sqlite3_bind_int64(q, 2, to_column(e->stream));
+    return store_run(q);
+}
+
+static enum sotto_err list_body(struct append *a, const struct log_entry *e)
+{
+    sqlite3_stmt *q = store_prepare(
+        a->store, "INSERT INTO body(agent, id, received_ms) VALUES(?, ?, ?)");
+
+    sqlite3_bind_int64(q, 1, e->agent);
+    store_bind(q, 2, span_of(e->body, BODY_ID_SIZE));
+    sqlite3_bind_int64(q, 3, e->received_ms);
+    return store_run(q);
+}
+
+static enum sotto_err look_for_body(struct append *a, const struct log_entry *e)
+{
+    sqlite3_stmt *q;
+    bool listed;
+    enum sotto_err err = SOTTO_OK;
+
+    a->moved = false;
+    if (!is_chunk(e) || !has_body(e))
+        return SOTTO_OK;
+    if (e->sequence == 1)
+        err = list_bodies(a, e);
+    if (err)
+        return err;
+    q = store_prepare(a->store,
+                      "SELECT EXISTS(SELECT 1 FROM body WHERE agent = ?1),"
+                      " EXISTS(SELECT 1 FROM body WHERE agent = ?1"
+                      " AND id = ?2)");
+    sqlite3_bind_int64(q, 1, e->agent);
+    store_bind(q, 2, span_of(e->body, BODY_ID_SIZE));
+    err = store_row(q);
+    if (err)
+        return err;
+    listed = sqlite3_column_int(q, 0);
+    a->moved = sqlite3_column_int(q, 1);
+    store_done(q);
+    return listed && !a->moved ? list_body(a, e) : SOTTO_OK;
+}
+
 static enum sotto_err write_entry(struct append *a, const struct log_entry *e)
 {
-    enum sotto_err err = write_stream(a, e);
+    enum sotto_err err = look_for_body(a, e);
 
+    if (!err)
+        err = write_stream(a, e);
     if (!err)
         err = write_chain(a, e);
     if (err)
         return err;
-    return is_chunk(e) ? write_chunk(a, e) : write_refused(a, e);
+    return is_chunk(e) && !a->moved ? write_chunk(a, e) : write_refused(a, e);
 }
 
 enum sotto_err log_append(struct store *s, const struct log_entry *entries,
@@ -464,9 +538,16 @@ uint64_t log_given(struct store *s)
 
 enum sotto_err log_prune(struct store *s, int64_t before_ms)
 {
-    sqlite3_stmt *q =
-        store_prepare(s, "DELETE FROM chain WHERE received_ms < ?");
+    static const char *const texts[] = {
+        "DELETE FROM chain WHERE received_ms < ?",
+        "DELETE FROM body WHERE received_ms < ?"};
+    enum sotto_err err = SOTTO_OK;
 
-    sqlite3_bind_int64(q, 1, before_ms);
-    return store_run(q);
+    for (size_t i = 0; i < 2 && !err; i++) {
+        sqlite3_stmt *q = store_prepare(s, texts[i]);
+
+        sqlite3_bind_int64(q, 1, before_ms);
+        err = store_run(q);
+    }
+    return err;
 }

@@ -12,6 +12,10 @@
 #include "policy/reason.h"
 #include "wire/envelope.h"
 
+/* The first bytes of a sealed body are its own public key: no two bodies have
+ * the same, and a body keeps them when a fork gives it another stream. */
+#define BODY_ID_SIZE 16
+
 struct log_entry {
     uint32_t agent; /* its number in the roster */
     uint64_t stream, sequence;
@@ -19,6 +23,7 @@ struct log_entry {
     uint8_t chain[HASH_SIZE];
     uint8_t policy[HASH_SIZE];
     struct span payload;             /* zipped body; of a refused one: empty */
+    uint8_t body[BODY_ID_SIZE];      /* the sealed body's; zeros: none */
     uint32_t events;                 /* in the body, or voided */
     const struct counters *counters; /* of a batch */
     const char *reason; /* why it was refused or voided; NULL: accepted */
@@ -27,7 +32,8 @@ struct log_entry {
 /* Writes all entries, their watermarks and chains in one transaction with
  * synchronous=FULL. Any error: nothing is written, do not acknowledge.
  * SOTTO_EINVAL: a sequence does not follow the watermark stored for its
- * stream. */
+ * stream. A body that another stream of the agent has brought already makes no
+ * chunk: it is listed as "moved". */
 enum sotto_err log_append(struct store *s, const struct log_entry *entries,
                           size_t count);
 
@@ -67,7 +73,7 @@ enum sotto_err log_chain(struct store *s, uint32_t agent, uint64_t stream,
 uint64_t log_last(struct store *s); /* newest chunk number, 0: none */
 /* The last number that was given to a chunk, also if that is gone. */
 uint64_t log_given(struct store *s);
-/* Forgets the chains of what was received before; the chain of a watermark
+/* Forgets the chains and bodies of what was received before; the chain of a watermark
  * itself stays with its stream. */
 enum sotto_err log_prune(struct store *s, int64_t before_ms);
 

@@ -18,7 +18,7 @@
 
 #include "base/dict.h"
 
-#define STORE_VERSION 1
+#define STORE_VERSION 2 /* 1 had no body ids: they are added */
 #define KEY_SIZE crypto_secretbox_xchacha20poly1305_KEYBYTES
 #define NONCE_BYTES crypto_secretbox_xchacha20poly1305_NONCEBYTES
 #define MAC_BYTES crypto_secretbox_xchacha20poly1305_MACBYTES
@@ -38,6 +38,11 @@ static const char *const pragmas[] = {
 
 /* The schema of all modules. Numbers of 64 bits without sign are stored in
  * SQLite's signed ones, bit for bit. */
+/* Bodies of agents that have more than one stream; see log.c. */
+#define BODY_TABLE                                                             \
+    "CREATE TABLE body(agent INTEGER NOT NULL, id BLOB NOT NULL,"              \
+    " received_ms INTEGER NOT NULL, PRIMARY KEY(agent, id)) WITHOUT ROWID"
+
 static const char *const schema[] = {
     /* settings, sealed */
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL)"
@@ -64,9 +69,10 @@ static const char *const schema[] = {
     " last_ms INTEGER NOT NULL, PRIMARY KEY(agent, stream)) WITHOUT ROWID",
     "CREATE TABLE chain(agent INTEGER NOT NULL, stream INTEGER NOT NULL,"
     " sequence INTEGER NOT NULL, chain BLOB NOT NULL,"
-    " received_ms INTEGER NOT NULL,"
+    " received_ms INTEGER NOT NULL, body BLOB,"
     " PRIMARY KEY(agent, stream, sequence)) WITHOUT ROWID",
     "CREATE INDEX chain_age ON chain(received_ms)",
+    BODY_TABLE,
     /* A number is never given twice, also after the newest chunk is removed:
      * views remember how far they are by it. */
     "CREATE TABLE chunk(number INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -74,7 +80,7 @@ static const char *const schema[] = {
     " sequence INTEGER NOT NULL, kind INTEGER NOT NULL,"
     " policy BLOB NOT NULL, events INTEGER NOT NULL,"
     " received_ms INTEGER NOT NULL, payload BLOB NOT NULL)",
-    /* refused envelopes and voids */
+    /* refused envelopes, voids, and what a fork moved */
     "CREATE TABLE refused(agent INTEGER NOT NULL, stream INTEGER NOT NULL,"
     " sequence INTEGER NOT NULL, kind INTEGER NOT NULL,"
     " events INTEGER NOT NULL, reason TEXT NOT NULL,"
@@ -97,7 +103,13 @@ static const char *const schema[] = {
     "CREATE TABLE model(version INTEGER PRIMARY KEY, state NOT NULL,"
     " meta TEXT NOT NULL, blob BLOB)",
 
-    "PRAGMA user_version=1",
+    "PRAGMA user_version=2",
+};
+
+static const char *const upgrade_1[] = {
+    "ALTER TABLE chain ADD COLUMN body BLOB",
+    BODY_TABLE,
+    "PRAGMA user_version=2",
 };
 
 enum sotto_err store_err(int sqlite_result)
@@ -520,6 +532,21 @@ static enum sotto_err wal_sync(sqlite3 *db)
     return store_err(result);
 }
 
+static enum sotto_err upgrade(struct store *s, int64_t *version)
+{
+    enum sotto_err err = store_begin(s);
+
+    if (err)
+        return err;
+    err = run_each(s->db, upgrade_1, sizeof(upgrade_1) / sizeof(upgrade_1[0]));
+    if (err) {
+        store_rollback(s);
+        return err;
+    }
+    *version = STORE_VERSION;
+    return store_commit(s);
+}
+
 static enum sotto_err check_opened(struct store *s, const char *path,
                                    const char *key_file, struct why *why)
 {
@@ -527,6 +554,8 @@ static enum sotto_err check_opened(struct store *s, const char *path,
     struct buf check;
     enum sotto_err err = version_of(s, &version);
 
+    if (!err && version == 1)
+        err = upgrade(s, &version);
     if (err)
         return why_say(why, err, "%s: the database cannot be read: %s", path,
                        err_text(err));

@@ -189,13 +189,16 @@ void site_gone(struct node *n)
 void agent_backup(unsigned i)
 {
     struct agent *a = &agents[i];
+    struct ledger_book *book = ledger_backup(machine(i));
 
+    if (!book)
+        return;
     backup_free(a->backups[1]);
     ledger_book_free(a->books[1]);
     a->backups[1] = a->backups[0];
     a->books[1] = a->books[0];
     a->backups[0] = disk_backup(machine(i));
-    a->books[0] = ledger_backup(machine(i));
+    a->books[0] = book;
     trace("backup of agent %u", i);
 }
 
@@ -233,7 +236,7 @@ void agent_clone(unsigned i)
     struct ledger_book *book;
 
     if (cloned || i == CLONE || !agents[i].core ||
-        !agents[i].core->home->enrolled)
+        !agents[i].core->home->enrolled || !(book = ledger_backup(machine(i))))
         return;
     cloned = true;
     sim_must(!mkdir(machine(CLONE)->dir, 0700), "a clone's folder");
@@ -241,7 +244,6 @@ void agent_clone(unsigned i)
         copy_file(machine(i)->dir, machine(CLONE)->dir, names[k]);
     write_settings(CLONE);
     image = disk_backup(machine(i));
-    book = ledger_backup(machine(i));
     disk_restore(machine(CLONE), image);
     ledger_restore(machine(CLONE), book, true);
     backup_free(image);

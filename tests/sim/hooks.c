@@ -277,6 +277,23 @@ WRAPPED(int, sqlite3_exec,
 static bool appending; /* inside log_append */
 static unsigned late;  /* groups that wait for their commit */
 
+/* What a fork moved is in the log already, and made no chunk. */
+static bool was_moved(struct store *s, const struct log_entry *e)
+{
+    sqlite3_stmt *q = store_prepare(
+        s, "SELECT 1 FROM refused WHERE agent = ? AND stream = ? AND"
+           " sequence = ? AND reason = 'moved'");
+    bool moved;
+
+    sqlite3_bind_int64(q, 1, e->agent);
+    sqlite3_bind_int64(q, 2, (int64_t)e->stream);
+    sqlite3_bind_int64(q, 3, (int64_t)e->sequence);
+    moved = store_row(q) == SOTTO_OK;
+    if (moved)
+        store_done(q);
+    return moved;
+}
+
 enum sotto_err __wrap_log_append(struct store *s,
                                  const struct log_entry *entries, size_t count)
 {
@@ -291,6 +308,9 @@ enum sotto_err __wrap_log_append(struct store *s,
     appending = true;
     err = __real_log_append(s, kept, kept_count);
     appending = false;
+    for (size_t i = 0; i < kept_count && !err; i++)
+        if (!kept[i].reason && was_moved(s, &kept[i]))
+            kept[i].reason = "moved";
     if (!err)
         aggregator_commits(kept, kept_count);
     free(kept);

@@ -24,8 +24,7 @@ struct row {
     uint32_t first, count; /* of its events in row_events */
     uint32_t node;
     int64_t sealed_ms;
-    int64_t moved_ms; /* a fork gave it another place, last; or 0 */
-    int64_t left_ms;  /* a fork left it behind, as known over there; or 0 */
+    int64_t left_ms; /* a fork left it behind, as known over there; or 0 */
 };
 
 struct numbers { /* a growing list */
@@ -47,7 +46,8 @@ struct side {            /* of an agent */
     struct numbers rows; /* of its stream; index + 1 is the sequence */
     uint64_t stream;
     struct pending pending;
-    bool powered;     /* off since the ring was last told of */
+    bool powered;  /* off since the ring was last told of */
+    bool doubtful; /* the disk may have a row that the spool said it has not */
     struct dict sent; /* stream, sequence, chain of what it ever sent */
     uint64_t sent_chains_count, *sent_chains;
 };
@@ -243,8 +243,6 @@ static void forked(struct side *s)
     for (size_t i = 0; i < s->pending.from; i++)
         if (!rows[s->rows.at[i]].left_ms)
             rows[s->rows.at[i]].left_ms = world.now_ms;
-    for (size_t i = s->pending.from; i < s->rows.count; i++)
-        rows[s->rows.at[i]].moved_ms = world.now_ms;
     memmove(s->rows.at, s->rows.at + s->pending.from,
             kept * sizeof *s->rows.at);
     s->rows.count = kept;
@@ -262,12 +260,16 @@ void ledger_settle(struct node *n, const struct spool *sp)
 
     if (!s->stream)
         s->stream = t->stream;
+    if (s->pending.kind != PENDING_NOTHING)
+        s->doubtful = false;
     if (s->pending.kind == PENDING_FORK && t->stream == s->pending.stream)
         forked(s);
     else if (s->pending.kind == PENDING_SEAL &&
              t->next_sequence - 1 == s->rows.count + 1)
         sealed(n, s);
-    else if (n->disk == DISK_DEAD)
+    else if (s->pending.kind != PENDING_NOTHING)
+        s->doubtful = true;
+    if (s->doubtful && n->disk == DISK_DEAD)
         return; /* the next boot tells */
     s->pending.kind = PENDING_NOTHING;
     if (s->powered)
@@ -409,8 +411,11 @@ void ledger_power(struct node *n)
 struct ledger_book *ledger_backup(const struct node *n)
 {
     const struct side *s = side_of(n);
-    struct ledger_book *b = calloc(1, sizeof *b);
+    struct ledger_book *b;
 
+    if (s->doubtful)
+        return NULL;
+    b = calloc(1, sizeof *b);
     sim_must(b, "memory");
     numbers_copy(&b->rows, &s->rows);
     b->stream = s->stream;
@@ -427,12 +432,10 @@ void ledger_restore(struct node *to, const struct ledger_book *b, bool clone)
         if (rows[i].node == to->number && rows[i].count > 0 &&
             rows[i].sealed_ms >= b->made_ms)
             excuse_row(i, EXCUSE_AGENT);
-    for (size_t i = 0; i < b->rows.count && s->stream != b->stream && !clone;
-         i++)
-        excuse_row(b->rows.at[i], EXCUSE_TWICE);
     numbers_copy(&s->rows, &b->rows);
     s->stream = b->stream;
     s->pending.kind = PENDING_NOTHING;
+    s->doubtful = false;
     if (s->sent.count_max)
         dict_clear(&s->sent);
 }
@@ -499,7 +502,7 @@ static void store_event(const struct policy *p, const struct batch_view *view,
     }
     if (fates[number].stored < UINT8_MAX)
         fates[number].stored++;
-    if (fates[number].stored > 1 && !(fates[number].excuse & EXCUSE_TWICE))
+    if (fates[number].stored > 1)
         violated("event %u is in the log %u times", number,
                  fates[number].stored);
 }
@@ -537,6 +540,8 @@ void ledger_committed(const struct log_entry *entries, size_t count,
         } else if (e->kind == KIND_FORGET && !e->reason) {
             newest_chunk++;
         }
+        ledger_counts.moved += e->kind == KIND_BATCH && e->reason &&
+                               strcmp(e->reason, "moved") == 0;
     }
 }
 
@@ -621,13 +626,9 @@ static uint64_t one_number(struct store *s, const char *text)
 }
 
 /* What was stored, and is in no spool for replay since a fork: a restored
- * aggregator may be without it. What a fork has moved since the backup: the
- * aggregator may know it in its old place, and gets it in the new one. */
-static void excuse_left(int64_t backup_ms)
+ * aggregator may be without it. */
+static void excuse_left(void)
 {
-    for (uint32_t i = 0; i < row_of.count; i++)
-        if (rows[i].moved_ms && rows[i].moved_ms >= backup_ms)
-            excuse_row(i, EXCUSE_TWICE);
     for (uint32_t i = 0; i < row_of.count; i++)
         for (uint32_t k = 0; k < rows[i].count && rows[i].left_ms; k++) {
             struct fate *f = &fates[row_events.at[rows[i].first + k]];
@@ -667,7 +668,7 @@ void ledger_audit(struct store *s, int64_t backup_ms, policy_lookup *find,
     check_lanes(s, restored);
     if (restored) {
         restored_ms = world.now_ms;
-        excuse_left(backup_ms);
+        excuse_left();
     }
     if (restored || one_number(s, "SELECT count(*) FROM chunk") != newest_chunk)
         recount(s, find, policies);
@@ -717,7 +718,6 @@ void ledger_close(void)
 
     c->dropped = c->stored = c->doubled = c->in_ring_lost = 0;
     c->voided = c->rolled_back = c->refused = c->left = 0;
-    c->again = 0;
     for (uint32_t i = 0; i < fate_count; i++) {
         const struct fate *f = &fates[i];
         if (f->excuse == UINT8_MAX) {
@@ -725,8 +725,7 @@ void ledger_close(void)
             continue;
         }
         ledger_counts.stored += f->stored > 0;
-        ledger_counts.again += f->stored > 1 && f->excuse & EXCUSE_TWICE;
-        ledger_counts.doubled += f->stored > 1 && !(f->excuse & EXCUSE_TWICE);
+        ledger_counts.doubled += f->stored > 1;
         if (f->stored)
             continue;
         ledger_counts.in_ring_lost += f->excuse == EXCUSE_RING;
@@ -734,7 +733,7 @@ void ledger_close(void)
         ledger_counts.rolled_back += f->excuse == EXCUSE_AGENT;
         ledger_counts.refused += f->excuse == EXCUSE_REFUSED;
         ledger_counts.left += f->excuse == EXCUSE_LEFT;
-        if (!(f->excuse & (uint8_t)~EXCUSE_TWICE)) {
+        if (!f->excuse) {
             ledger_counts.lost++;
             lost(i);
         }

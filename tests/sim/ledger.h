@@ -22,15 +22,13 @@ enum excuse {
     EXCUSE_AGENT = 4,    /* sealed after the backup its agent was restored to */
     EXCUSE_GAP = 8,      /* a restored aggregator, and replay had let go */
     EXCUSE_REFUSED = 16, /* kept aside */
-    EXCUSE_LEFT = 32,    /* acknowledged in a stream that a fork left, for which
+    EXCUSE_LEFT = 32     /* acknowledged in a stream that a fork left, for which
                            there is no replay, and then restored away */
-    EXCUSE_TWICE = 64    /* a fork moved it to another stream, and one side was
-                            restored to a backup from before that */
 };
 
 struct ledger_counts {
     uint64_t taken, dropped, stored, lost, doubled;
-    uint64_t in_ring_lost, voided, rolled_back, gaps, refused, left, again;
+    uint64_t in_ring_lost, voided, rolled_back, gaps, refused, left, moved;
     uint64_t rows, commits, acks, forks, rewinds, voids, early;
 };
 extern struct ledger_counts ledger_counts;
@@ -54,6 +52,7 @@ void ledger_balance(struct node *n, const struct spool *s, uint64_t unsealed);
 /* Its ring is gone; its process is not there. */
 void ledger_power(struct node *n);
 struct ledger_book; /* what a backup of an agent remembers */
+/* NULL: what its disk has is not known, after a write that failed. */
 struct ledger_book *ledger_backup(const struct node *n);
 void ledger_restore(struct node *to, const struct ledger_book *b, bool clone);
 void ledger_book_free(struct ledger_book *b); /* accepts NULL */

@@ -207,7 +207,7 @@ static void add(struct result *sum, const struct result *r)
     ADD(ledger.refused);
     ADD(ledger.gaps);
     ADD(ledger.left);
-    ADD(ledger.again);
+    ADD(ledger.moved);
     ADD(ledger.rows);
     ADD(ledger.commits);
     ADD(ledger.forks);
@@ -262,6 +262,7 @@ static void report(const struct result *sum, double wall)
     count("rewinds", sum->ledger.rewinds);
     count("rows in recorded gaps", sum->ledger.gaps);
     count("rows voided", sum->ledger.voids);
+    count("rows that came again after a fork", sum->ledger.moved);
     count("policies", sum->site.policies);
     count("withdrawals", sum->site.forgets);
     count("longest delivery after faults, s",
@@ -271,7 +272,6 @@ static void report(const struct result *sum, double wall)
     count("  voided", sum->ledger.voided);
     count("  rolled back with their agent", sum->ledger.rolled_back);
     count("  left by a fork, then restored away", sum->ledger.left);
-    count("  twice: restored behind a fork", sum->ledger.again);
     count("lost", sum->ledger.lost);
     count("doubled", sum->ledger.doubled);
     printf("sim: hours %llu, kills %llu, power cuts %llu, restored %llu, "

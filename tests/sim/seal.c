@@ -54,16 +54,17 @@ int crypto_sign_verify_detached(const unsigned char *sig,
     return memcmp(good, sig, sizeof good) ? -1 : 0;
 }
 
-/* tag (32) | zeros (16) | message */
+/* random (16), as an ephemeral key begins | tag (32) | message */
+#define TAG 16
 int crypto_box_seal(unsigned char *c, const unsigned char *m,
                     unsigned long long m_size, const unsigned char *pk)
 {
     REAL(crypto_box_seal)
     if (world.real_crypto)
         return real(c, m, m_size, pk);
-    memset(c, 0, crypto_box_SEALBYTES);
+    randombytes_buf(c, TAG);
     memcpy(c + crypto_box_SEALBYTES, m, m_size);
-    return crypto_generichash(c, 32, m, m_size, pk, 32);
+    return crypto_generichash(c + TAG, 32, m, m_size, pk, 32);
 }
 
 int crypto_box_seal_open(unsigned char *m, const unsigned char *c,
@@ -79,7 +80,7 @@ int crypto_box_seal_open(unsigned char *m, const unsigned char *c,
         return -1;
     crypto_generichash(good, sizeof good, c + crypto_box_SEALBYTES,
                        c_size - crypto_box_SEALBYTES, pk, 32);
-    if (memcmp(good, c, sizeof good))
+    if (memcmp(good, c + TAG, sizeof good))
         return -1;
     memcpy(m, c + crypto_box_SEALBYTES, c_size - crypto_box_SEALBYTES);
     return 0;

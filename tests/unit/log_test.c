@@ -249,6 +249,49 @@ static void remembers_chains_until_pruned(void **state)
                      SOTTO_OK);
 }
 
+static struct log_entry with_body(struct shop *s, uint64_t stream,
+                                  uint64_t sequence, char id)
+{
+    struct log_entry e = entry(s, 0, sequence, "payload");
+
+    e.stream = stream;
+    memset(e.body, id, BODY_ID_SIZE);
+    return e;
+}
+
+static void what_a_fork_moved_makes_no_second_chunk(void **state)
+{
+    struct shop *s = *state;
+    struct log_entry old[3] = {with_body(s, 7, 1, 'a'), with_body(s, 7, 2, 'b'),
+                               with_body(s, 7, 3, 'c')};
+    struct log_entry again[4] = {
+        with_body(s, 8, 1, 'b'), with_body(s, 8, 2, 'd'),
+        with_body(s, 8, 3, 'c'), with_body(s, 8, 4, 'd')};
+    struct log_entry third = with_body(s, 9, 1, 'd');
+    struct log_entry other = with_body(s, 10, 1, 'a');
+    struct streams streams;
+    struct log_stream one;
+
+    assert_int_equal(log_append(s->store, old, 3), SOTTO_OK);
+    assert_int_equal(log_append(s->store, again, 4), SOTTO_OK);
+    assert_int_equal(log_last(s->store), 4); /* a b c d */
+    assert_int_equal(log_append(s->store, &third, 1), SOTTO_OK);
+    assert_int_equal(log_last(s->store), 4);
+    other.agent = 1; /* whose body it is, is part of it */
+    assert_int_equal(log_append(s->store, &other, 1), SOTTO_OK);
+    assert_int_equal(log_last(s->store), 5);
+
+    streams = streams_of(s);
+    assert_int_equal(streams.count, 4);
+    one = streams.all[1];
+    assert_true(one.stream == 8);
+    assert_int_equal(one.watermark, 4);
+    assert_int_equal(one.batches, 1);
+    assert_int_equal(one.events, 10);
+    assert_int_equal(one.refused_batches, 0);
+    assert_int_equal(one.refused_events, 0);
+}
+
 static void a_changed_chunk_is_reported_and_can_be_passed(void **state)
 {
     static const char *const changes[] = {
@@ -306,6 +349,7 @@ int main(void)
         TEST(counts_accepted_refused_and_voided_apart),
         TEST(walking_streams_stops_when_told),
         TEST(remembers_chains_until_pruned),
+        TEST(what_a_fork_moved_makes_no_second_chunk),
         TEST(a_changed_chunk_is_reported_and_can_be_passed),
         TEST(a_number_is_not_given_twice),
     };

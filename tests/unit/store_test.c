@@ -111,8 +111,31 @@ static void refuses_a_version_it_does_not_know(void **state)
     struct store *store;
     struct why why;
 
-    sqlite3_exec(s->store->db, "PRAGMA user_version=2", NULL, NULL, NULL);
+    sqlite3_exec(s->store->db, "PRAGMA user_version=3", NULL, NULL, NULL);
     assert_int_equal(store_open(&store, s->dir, s->key, &why), SOTTO_EVERSION);
+}
+
+static void adds_what_the_first_version_had_not(void **state)
+{
+    struct shop *s = *state;
+    struct store *store;
+    struct why why;
+
+    assert_int_equal(sqlite3_exec(s->store->db,
+                                  "DROP TABLE body;"
+                                  "ALTER TABLE chain DROP COLUMN body;"
+                                  "PRAGMA user_version=1",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    for (int i = 0; i < 2; i++) { /* the second time it is there */
+        assert_int_equal(store_open(&store, s->dir, s->key, &why), SOTTO_OK);
+        assert_int_equal(sqlite3_exec(store->db,
+                                      "SELECT body FROM chain;"
+                                      "SELECT agent, id FROM body",
+                                      NULL, NULL, NULL),
+                         SQLITE_OK);
+        store_close(store);
+    }
 }
 
 static void commits_are_durable_and_deletion_overwrites(void **state)
@@ -289,6 +312,7 @@ int main(void)
         TEST(an_interrupted_creation_is_finished),
         TEST(refuses_another_key),
         TEST(the_key_is_for_its_owner_only),
+        TEST(adds_what_the_first_version_had_not),
         TEST(refuses_a_version_it_does_not_know),
         TEST(commits_are_durable_and_deletion_overwrites),
         TEST(has_the_tables_of_all_modules),
