@@ -509,14 +509,14 @@ static enum sotto_err row_rewrite(struct spool *s, struct row *row,
     return err;
 }
 
-/* Moves rows from..next_sequence - 1 to sequences 1.. of a stream; the place
- * of each is free, for all before it have moved down or are gone. */
-static enum sotto_err fork_rows(struct spool *s, uint64_t from, uint64_t stream,
+/* Moves all rows to sequences 1.. of a stream; the place of each is free, for
+ * all before it have moved down. */
+static enum sotto_err fork_rows(struct spool *s, uint64_t stream,
                                 const struct spool_rewrite *w)
 {
     struct spool_state *t = &s->now.state;
     uint8_t chain[HASH_SIZE] = {0};
-    uint64_t sequence = 1;
+    uint64_t from = s->now.first, sequence = 1;
     struct row row;
     enum sotto_err err = SOTTO_OK;
 
@@ -531,30 +531,22 @@ static enum sotto_err fork_rows(struct spool *s, uint64_t from, uint64_t stream,
     return err;
 }
 
-enum sotto_err spool_fork(struct spool *s, uint64_t common, uint64_t new_stream,
+enum sotto_err spool_fork(struct spool *s, uint64_t new_stream,
                           const struct spool_rewrite *rewrite)
 {
     struct spool_state *t = &s->now.state;
-    struct db_sums gained = {0, 0, 0}, lost = {0, 0, 0};
-    uint64_t from;
+    struct db_sums again = {0, 0, 0};
     enum sotto_err err;
 
-    if (!new_stream || new_stream == t->stream || common >= t->next_sequence)
+    if (!new_stream || new_stream == t->stream)
         return SOTTO_EINVAL;
-    from = common + 1 > s->now.first ? common + 1 : s->now.first;
     err = db_begin(s);
     if (err)
         return err;
-    if (common > t->acked) /* known over there, though not yet told */
-        err = db_sums(s, t->acked + 1, common, &gained);
-    else
-        err = db_sums(s, from, t->acked, &lost);
+    err = db_sums(s, s->now.first, t->acked, &again);
     if (!err)
-        err = delete_by(s, SQL_ROWS_DELETE, SQL_BODIES_DELETE, from - 1);
-    if (!err)
-        err = fork_rows(s, from, new_stream, rewrite);
-    t->acked_events += gained.events;
-    t->acked_events -= lost.events;
+        err = fork_rows(s, new_stream, rewrite);
+    t->acked_events -= again.events;
     t->stream = new_stream;
     t->acked = 0;
     s->now.first = 1;

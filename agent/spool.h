@@ -95,9 +95,9 @@ enum sotto_err spool_rewind(struct spool *s, uint64_t watermark,
  * of later rows are rewritten through rewrite, which re-signs an envelope with
  * a new previous chain; it gets an empty envelope where that cannot be read,
  * and the events of a batch that it makes a void count as voided. Also how a
- * fork moves rows to a new stream: from the
- * sequence after common, everything gets stream, sequences from 1 and new
- * chains. One transaction. Of this module rewrite may call spool_get and
+ * fork moves rows to a new stream: everything that is kept, for replay too,
+ * gets stream, sequences from 1 and new chains, and waits; what the aggregator
+ * has of it, it knows by the bodies. One transaction. Of this module rewrite may call spool_get and
  * spool_state, as for the events of a row. */
 struct spool_rewrite {
     enum sotto_err (*rewrite)(void *context, struct buf *out,
@@ -105,7 +105,7 @@ struct spool_rewrite {
                               uint64_t sequence, uint8_t chain[HASH_SIZE]);
     void *context;
 };
-enum sotto_err spool_fork(struct spool *s, uint64_t common, uint64_t new_stream,
+enum sotto_err spool_fork(struct spool *s, uint64_t new_stream,
                           const struct spool_rewrite *rewrite);
 /* Voids batches made before old_ms among the first waiting rows: a prefix, up
  * to the first row that is younger; voids and withdrawals in it stay. make_void

@@ -137,12 +137,13 @@ static void send_poll(struct uplink *u)
                         .spooled_events = state->waiting_events,
                         .spooled_bytes = state->waiting_bytes};
     struct envelope head = {.kind = KIND_POLL, /* what we take for committed */
-                            .stream = u->stream.id,
-                            .sequence = u->stream.acked};
+                            .stream = state->stream,
+                            .sequence = state->acked};
     enum sotto_err err;
 
     if (requester_busy(u->requester, SLOT_POLL) || mono() < u->poll_after_ms)
         return;
+    memcpy(head.chain, state->acked_chain, HASH_SIZE);
     buf_clear(&u->plain);
     err = message_encode(&u->plain, MESSAGE_POLL, &poll);
     if (!err)
@@ -323,16 +324,17 @@ static enum sotto_err rewrite_on(void *context, struct buf *out,
     return err;
 }
 
-/* The sequence before the first row after common that is still kept. */
-static uint64_t before_first(struct uplink *u, uint64_t common)
+/* The sequence before the first row that is still kept. */
+static uint64_t before_first(struct uplink *u)
 {
     const uint64_t next = spool_state(u->use.spool)->next_sequence;
     struct spool_row row;
+    uint64_t before = 0;
 
-    while (common + 1 < next && spool_get(u->use.spool, common + 1, &row,
+    while (before + 1 < next && spool_get(u->use.spool, before + 1, &row,
                                           &u->frame) == SOTTO_ENOTFOUND)
-        common++;
-    return common;
+        before++;
+    return before;
 }
 
 /* Begins again where the spool stands. After an error it waits: a full disk
@@ -374,9 +376,11 @@ static enum sotto_err write_acks(struct uplink *u)
     return err;
 }
 
-static void new_stream(struct uplink *u, uint64_t common)
+/* Which was the last common sequence nobody knows for sure: both sides may have
+ * been restored. So all that is kept goes along. */
+static void new_stream(struct uplink *u)
 {
-    struct move move = {u, before_first(u, common)};
+    struct move move = {u, before_first(u)};
     const struct spool_rewrite rewrite = {rewrite_on, &move};
     uint64_t stream;
     enum sotto_err err;
@@ -388,8 +392,8 @@ static void new_stream(struct uplink *u, uint64_t common)
     log_warn("uplink",
              "going on as a new stream after sequence %llu: one side was "
              "restored or copied, and envelopes are missing or differ",
-             (unsigned long long)common);
-    err = spool_fork(u->use.spool, common, stream, &rewrite);
+             (unsigned long long)u->stream.acked);
+    err = spool_fork(u->use.spool, stream, &rewrite);
     if (err)
         log_error("uplink", "new stream: %s; trying again", err_text(err));
     restart_stream(u, err);
@@ -408,7 +412,7 @@ static void rewind_to(struct uplink *u, uint64_t watermark)
     }
     u->stats.missing += missing;
     if (missing > 0) { /* what follows cannot join on: another stream */
-        new_stream(u, watermark);
+        new_stream(u);
         return;
     }
     log_warn("uplink",
@@ -436,7 +440,7 @@ static void act(struct uplink *u, uint64_t sequence, const struct reply *r)
         break;
     case STREAM_FORK:
         if (!write_acks(u))
-            new_stream(u, u->stream.acked);
+            new_stream(u);
         break;
     case STREAM_REFUSED:
         u->stats.refused++;
@@ -482,6 +486,21 @@ static enum sotto_err count_only(void *context, const struct document *d)
     return SOTTO_OK;
 }
 
+/* Behind what it acknowledged, or with another history there: restored, and we
+ * may be idle. */
+static void poll_restored(struct uplink *u, const struct reply *r)
+{
+    bool behind = r->verdict == VERDICT_RETRY && r->watermark < r->sequence;
+
+    if (r->stream != u->stream.id || r->sequence > u->stream.acked ||
+        (!behind && r->verdict != VERDICT_FORK) || write_acks(u))
+        return;
+    if (behind)
+        rewind_to(u, r->watermark);
+    else
+        new_stream(u);
+}
+
 /* The answer to the poll: documents, or nothing new for a minute. */
 static bool poll_answered(struct uplink *u, struct span bytes)
 {
@@ -500,11 +519,7 @@ static bool poll_answered(struct uplink *u, struct span bytes)
             u->poll_after_ms =
                 mono() + (r.wait_ms < POLL_WAIT_MAX_MS ? (int64_t)r.wait_ms
                                                        : POLL_WAIT_MAX_MS);
-        /* Behind what it acknowledged: restored, also while we are idle. */
-        if (r.verdict == VERDICT_RETRY && r.stream == u->stream.id &&
-            r.sequence <= u->stream.acked && r.watermark < r.sequence &&
-            !write_acks(u))
-            rewind_to(u, r.watermark);
+        poll_restored(u, &r);
         return true;
     }
     if (e.kind != KIND_DOCUMENTS || open_payload(u, &e) ||

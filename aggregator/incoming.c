@@ -37,6 +37,7 @@ static enum refusal open_void(struct incoming *m)
         body.reason.size >= sizeof m->reason)
         return REFUSAL_UNDECODABLE;
     memcpy(m->reason, body.reason.data, body.reason.size);
+    memcpy(m->body, body.body_hash, BODY_ID_SIZE);
     m->events = (uint32_t)body.events;
     return REFUSAL_NONE;
 }
@@ -45,6 +46,8 @@ static enum refusal open_sealed(struct incoming *m)
 {
     enum sotto_err err = envelope_open(&m->payload, &m->e, m->keys);
 
+    if (m->e.body.size >= BODY_ID_SIZE)
+        memcpy(m->body, m->e.body.data, BODY_ID_SIZE);
     if (err == SOTTO_ECRYPTO)
         return REFUSAL_WRONG_SENDER;
     if (!err)

@@ -21,6 +21,7 @@ struct incoming {
     struct counters counters; /* of a batch */
     uint32_t events;
     char reason[64]; /* of a void */
+    uint8_t body[BODY_ID_SIZE];
     struct poll poll;
 };
 

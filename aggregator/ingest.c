@@ -127,8 +127,7 @@ static void commit_on_worker(uv_work_t *work)
             e->reason = j->m.reason;
         else
             e->payload = span_of(j->m.payload.data, j->m.payload.size);
-        if (j->m.e.body.size >= BODY_ID_SIZE && kind_sealed(e->kind))
-            memcpy(e->body, j->m.e.body.data, BODY_ID_SIZE);
+        memcpy(e->body, j->m.body, BODY_ID_SIZE);
         if (!refused && j->m.e.kind == KIND_BATCH)
             e->counters = &j->m.counters;
     }
@@ -388,6 +387,19 @@ static bool behind(const struct ingest *in, const struct job *j)
            lanes_committed(&in->lanes, j->agent, j->m.e.stream);
 }
 
+/* Its chain says what it believes was acknowledged there: something else means
+ * that one of us was restored, and it should go on as another stream. */
+static bool elsewhere(const struct ingest *in, const struct job *j)
+{
+    uint8_t chain[HASH_SIZE];
+
+    return j->m.e.sequence > 0 &&
+           !log_chain(in->use.store, j->agent, j->m.e.stream, j->m.e.sequence,
+                      chain) &&
+           !envelope_chain(chain, &j->m.e) &&
+           memcmp(chain, j->m.e.chain, HASH_SIZE) != 0;
+}
+
 static void verify_on_loop(uv_work_t *work, int status)
 {
     struct job *j = work->data;
@@ -418,6 +430,8 @@ static void verify_on_loop(uv_work_t *work, int status)
             job_reply(j, VERDICT_RETRY, REFUSAL_GAP,
                       lanes_committed(&in->lanes, j->agent, j->m.e.stream),
                       RETRY_GAP_MS);
+        } else if (elsewhere(in, j)) {
+            fork_reply(in, j);
         } else {
             in->use.poll(in->use.owner, j->call, agent, j->nonce, &j->m.poll);
             job_free(j);

@@ -163,6 +163,7 @@ static enum sotto_err write_stream(struct append *a, const struct log_entry *e)
     sqlite3_stmt *q;
     enum sotto_err err = SOTTO_OK;
     bool refused = e->reason && e->kind != KIND_VOID;
+    uint32_t events = a->moved ? 0 : e->events; /* they were counted */
 
     if (e->sequence == 0 || e->sequence > INT64_MAX)
         return SOTTO_EINVAL;
@@ -176,11 +177,11 @@ static enum sotto_err write_stream(struct append *a, const struct log_entry *e)
     sqlite3_bind_int64(q, 2, to_column(e->stream));
     sqlite3_bind_int64(q, 3, to_column(e->sequence));
     store_bind(q, 4, span_of(e->chain, HASH_SIZE));
-    sqlite3_bind_int64(q, 5, is_chunk(e) && !a->moved && e->kind == KIND_BATCH);
-    sqlite3_bind_int64(q, 6, is_chunk(e) && !a->moved ? e->events : 0);
-    sqlite3_bind_int64(q, 7, e->kind == KIND_VOID ? e->events : 0);
-    sqlite3_bind_int64(q, 8, refused);
-    sqlite3_bind_int64(q, 9, refused ? e->events : 0);
+    sqlite3_bind_int64(q, 5, is_chunk(e) && e->kind == KIND_BATCH && !a->moved);
+    sqlite3_bind_int64(q, 6, is_chunk(e) ? events : 0);
+    sqlite3_bind_int64(q, 7, e->kind == KIND_VOID ? events : 0);
+    sqlite3_bind_int64(q, 8, refused && !a->moved);
+    sqlite3_bind_int64(q, 9, refused ? events : 0);
     if (e->counters)
         store_bind(q, 10, span_of(a->counters.data, a->counters.size));
     sqlite3_bind_int64(q, 11, e->received_ms);
@@ -201,7 +202,7 @@ static enum sotto_err write_chain(struct append *a, const struct log_entry *e)
     sqlite3_bind_int64(q, 3, to_column(e->sequence));
     store_bind(q, 4, span_of(e->chain, HASH_SIZE));
     sqlite3_bind_int64(q, 5, e->received_ms);
-    if (is_chunk(e) && has_body(e))
+    if (has_body(e))
         store_bind(q, 6, span_of(e->body, BODY_ID_SIZE));
     return store_run(q);
 }
@@ -266,10 +267,9 @@ static enum sotto_err write_refused(struct append *a, const struct log_entry *e)
 
 /* --- what a fork moved ---
  *
- * An agent that goes on as another stream sends again what the old one had not
- * acknowledged, and if it or we were restored from a backup, also what is in
- * the log. So from its second stream on, an agent's bodies are listed, and one
- * that is listed makes no second chunk. */
+ * An agent that goes on as another stream sends again all that it keeps, and
+ * some of it is in the log. So from its second stream on, an agent's bodies are
+ * listed, and one that is listed makes no second chunk and counts no more. */
 
 static enum sotto_err list_bodies(struct append *a, const struct log_entry *e)
 {
@@ -301,7 +301,7 @@ static enum sotto_err look_for_body(struct append *a, const struct log_entry *e)
     enum sotto_err err = SOTTO_OK;
 
     a->moved = false;
-    if (!is_chunk(e) || !has_body(e))
+    if (!has_body(e))
         return SOTTO_OK;
     if (e->sequence == 1)
         err = list_bodies(a, e);

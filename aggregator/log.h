@@ -12,10 +12,6 @@
 #include "policy/reason.h"
 #include "wire/envelope.h"
 
-/* The first bytes of a sealed body are its own public key: no two bodies have
- * the same, and a body keeps them when a fork gives it another stream. */
-#define BODY_ID_SIZE 16
-
 struct log_entry {
     uint32_t agent; /* its number in the roster */
     uint64_t stream, sequence;
@@ -23,7 +19,7 @@ struct log_entry {
     uint8_t chain[HASH_SIZE];
     uint8_t policy[HASH_SIZE];
     struct span payload;             /* zipped body; of a refused one: empty */
-    uint8_t body[BODY_ID_SIZE];      /* the sealed body's; zeros: none */
+    uint8_t body[BODY_ID_SIZE];      /* zeros: none */
     uint32_t events;                 /* in the body, or voided */
     const struct counters *counters; /* of a batch */
     const char *reason; /* why it was refused or voided; NULL: accepted */

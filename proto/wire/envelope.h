@@ -91,6 +91,11 @@ enum sotto_err envelope_lost(struct buf *out, uint64_t stream,
                              uint64_t events, const struct keys *sender,
                              const struct peer *recipient);
 
+/* The first bytes of a sealed body are a public key of its own: no two bodies
+ * have the same, and a body keeps them when a fork gives it another stream. A
+ * void has the first of the hash of what it stands for. */
+#define BODY_ID_SIZE 16
+
 /* Structure and sizes only: the cheap check. bytes must outlive e.
  * SOTTO_EVERSION for a version this program does not speak, SOTTO_EDECODE,
  * SOTTO_ETOOBIG. */

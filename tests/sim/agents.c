@@ -31,6 +31,7 @@ static bool cloned;
 static struct parts office; /* of it the fixture: policy and officer */
 static struct buf policies[POLICIES_MAX];
 static unsigned policy_count;
+static bool policy_pending; /* the next was offered, and an error came back */
 static struct keys *forger;
 
 static struct node *machine(unsigned i)
@@ -123,7 +124,7 @@ void agents_fini(void)
             backup_free(agents[i].backups[k]);
             ledger_book_free(agents[i].books[k]);
         }
-    for (unsigned i = 0; i < policy_count; i++)
+    for (unsigned i = 0; i < POLICIES_MAX; i++)
         buf_fini(&policies[i]);
     keys_free(forger);
     fixture_free(&office.fixture);
@@ -378,12 +379,12 @@ void agents_policy(void)
 
     if (policy_count == POLICIES_MAX)
         return;
-    parts_policy(&office, out, policy_count + 1, NULL);
-    if (!aggregator_policy(span_of(out->data, out->size),
-                           office.fixture.policy->hash)) {
-        buf_fini(out);
+    if (!policy_pending)
+        parts_policy(&office, out, policy_count + 1, NULL);
+    policy_pending = !aggregator_policy(span_of(out->data, out->size),
+                                        office.fixture.policy->hash);
+    if (policy_pending) /* it may be there all the same */
         return;
-    }
     policy_count++;
     site_counts.policies++;
     trace("policy %u", policy_count);
@@ -393,10 +394,12 @@ bool agents_old_policies(void)
 {
     bool added = true;
 
+    if (policy_pending)
+        agents_policy();
     for (unsigned i = 0; i < policy_count; i++)
         added &= aggregator_policy(span_of(policies[i].data, policies[i].size),
                                    NULL);
-    return added;
+    return added && !policy_pending;
 }
 
 /* ---- the forger ---- */

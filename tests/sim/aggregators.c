@@ -169,9 +169,9 @@ bool aggregator_policy(struct span container, uint8_t *hash)
     world.running = machine();
     err = policies_add(it->policies, container, clock_wall_ms(&clock_system),
                        &added, &why);
+    if (hash && (!err || err == SOTTO_EEXIST)) /* the newest in any case */
+        memcpy(hash, policies_current(it->policies)->hash, HASH_SIZE);
     if (!err) {
-        if (hash)
-            memcpy(hash, added->hash, HASH_SIZE);
         ingest_policy_added(it->ingest, added->hash);
         publisher_policy(it->publisher);
     }

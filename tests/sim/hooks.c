@@ -51,7 +51,7 @@ WRAPPED(enum sotto_err, spool_ack,
 WRAPPED(enum sotto_err, spool_rewind,
         (struct spool * s, uint64_t watermark, uint64_t *missing));
 WRAPPED(enum sotto_err, spool_fork,
-        (struct spool * s, uint64_t common, uint64_t new_stream,
+        (struct spool * s, uint64_t new_stream,
          const struct spool_rewrite *rewrite));
 WRAPPED(enum sotto_err, spool_refused,
         (struct spool * s, uint64_t sequence, const char *reason,
@@ -138,14 +138,13 @@ enum sotto_err __wrap_spool_rewind(struct spool *s, uint64_t watermark,
     return err;
 }
 
-enum sotto_err __wrap_spool_fork(struct spool *s, uint64_t common,
-                                 uint64_t new_stream,
+enum sotto_err __wrap_spool_fork(struct spool *s, uint64_t new_stream,
                                  const struct spool_rewrite *rewrite)
 {
     enum sotto_err err;
 
-    ledger_fork(world.running, s, common, new_stream);
-    err = __real_spool_fork(s, common, new_stream, rewrite);
+    ledger_fork(world.running, s, new_stream);
+    err = __real_spool_fork(s, new_stream, rewrite);
     ledger_settle(world.running, s);
     agent_touched(world.running);
     return err;

@@ -199,15 +199,14 @@ void ledger_seal(struct node *n, const struct spool_entry *e)
     s->pending.events = e->events;
 }
 
-void ledger_fork(struct node *n, const struct spool *sp, uint64_t common,
-                 uint64_t stream)
+void ledger_fork(struct node *n, const struct spool *sp, uint64_t stream)
 {
-    uint64_t from = common + 1 > sp->now.first ? common + 1 : sp->now.first;
     struct side *s = side_of(n);
 
     if (!in_doubt(n, s))
-        s->pending = (struct pending){
-            .kind = PENDING_FORK, .stream = stream, .from = (size_t)from - 1};
+        s->pending = (struct pending){.kind = PENDING_FORK,
+                                      .stream = stream,
+                                      .from = (size_t)sp->now.first - 1};
 }
 
 static void sealed(struct node *n, struct side *s)
@@ -625,7 +624,7 @@ static uint64_t one_number(struct store *s, const char *text)
     return n;
 }
 
-/* What was stored, and is in no spool for replay since a fork: a restored
+/* What was stored, and was no longer in the spool at a fork: a restored
  * aggregator may be without it. */
 static void excuse_left(void)
 {
@@ -679,10 +678,11 @@ static void lost(uint32_t event)
     for (uint32_t i = 0; i < row_of.count; i++)
         for (uint32_t k = 0; k < rows[i].count; k++)
             if (row_events.at[rows[i].first + k] == event) {
-                violated("event %u is nowhere: agent %u sealed it at %lld, a "
-                         "fork left it behind at %lld",
-                         event, rows[i].node, (long long)rows[i].sealed_ms,
-                         (long long)rows[i].left_ms);
+                violated(
+                    "event %u is nowhere: agent %u sealed it at %lld, gone "
+                    "from replay at a fork at %lld",
+                    event, rows[i].node, (long long)rows[i].sealed_ms,
+                    (long long)rows[i].left_ms);
                 return;
             }
     violated("event %u was taken and is nowhere, and was never sealed", event);

@@ -22,8 +22,8 @@ enum excuse {
     EXCUSE_AGENT = 4,    /* sealed after the backup its agent was restored to */
     EXCUSE_GAP = 8,      /* a restored aggregator, and replay had let go */
     EXCUSE_REFUSED = 16, /* kept aside */
-    EXCUSE_LEFT = 32     /* acknowledged in a stream that a fork left, for which
-                           there is no replay, and then restored away */
+    EXCUSE_LEFT = 32     /* acknowledged, and gone from replay at a fork; then
+                           restored away */
 };
 
 struct ledger_counts {
@@ -40,8 +40,7 @@ uint32_t ledger_next(void); /* the number of the event to come */
 void ledger_taken(struct node *n, uint32_t number);
 /* Around the spool's calls: what is meant, then whether it came to be. */
 void ledger_seal(struct node *n, const struct spool_entry *e);
-void ledger_fork(struct node *n, const struct spool *s, uint64_t common,
-                 uint64_t stream);
+void ledger_fork(struct node *n, const struct spool *s, uint64_t stream);
 void ledger_settle(struct node *n, const struct spool *s);
 void ledger_acked(struct node *n, const struct spool *s, uint64_t before);
 void ledger_rewound(struct node *n, uint64_t watermark, uint64_t missing);

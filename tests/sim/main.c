@@ -271,7 +271,7 @@ static void report(const struct result *sum, double wall)
     count("  went with the ring and the power", sum->ledger.in_ring_lost);
     count("  voided", sum->ledger.voided);
     count("  rolled back with their agent", sum->ledger.rolled_back);
-    count("  left by a fork, then restored away", sum->ledger.left);
+    count("  let go by replay, then restored away", sum->ledger.left);
     count("lost", sum->ledger.lost);
     count("doubled", sum->ledger.doubled);
     printf("sim: hours %llu, kills %llu, power cuts %llu, restored %llu, "

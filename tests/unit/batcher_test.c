@@ -210,7 +210,7 @@ static void moves_with_the_stream(void **state)
     do {
         track(p, next++, 1);
     } while (!batcher_turn(p->batcher, true, &committed));
-    assert_int_equal(spool_fork(p->spool, 0, 4711, &moved), SOTTO_OK);
+    assert_int_equal(spool_fork(p->spool, 4711, &moved), SOTTO_OK);
     assert_int_equal(
         spool_ack(p->spool, spool_state(p->spool)->next_sequence - 1, 1000),
         SOTTO_OK);
@@ -237,12 +237,12 @@ static void moves_with_the_stream(void **state)
         if (batcher_turn(p->batcher, true, &committed))
             break;
     }
-    assert_int_equal(spool_fork(p->spool,
-                                spool_state(p->spool)->next_sequence - 1, 4712,
-                                &moved),
-                     SOTTO_OK);
+    assert_int_equal(spool_fork(p->spool, 4712, &moved), SOTTO_OK);
+    assert_int_equal(
+        spool_ack(p->spool, spool_state(p->spool)->next_sequence - 1, 1000),
+        SOTTO_OK);
     assert_int_equal(turn(p, false), 1);
-    parts_spooled(p, 1, &o);
+    parts_spooled(p, spool_state(p->spool)->next_sequence - 1, &o);
     assert_int_equal(o.e.kind, KIND_FORGET);
     assert_int_equal(o.e.stream, 4712);
     assert_memory_equal(o.forgotten, who, 16);

@@ -722,26 +722,62 @@ static void a_token_makes_one_agent(void **state)
     finish(b);
 }
 
-static void a_poll_is_handed_to_its_owner(void **state)
+static void send_poll(struct bench *b, uint64_t sequence,
+                      const uint8_t chain[HASH_SIZE])
 {
-    struct bench *b = make(0);
     struct poll poll = {.applied = 17, .spooled_events = 4};
-    struct envelope head = {.kind = KIND_POLL};
+    struct envelope head = {.kind = KIND_POLL,
+                            .stream = sequence ? stream_of(b) : 0,
+                            .sequence = sequence};
     struct buf body, out;
 
-    (void)state;
     buf_init(&body, 4096);
     buf_init(&out, FRAME_MAX);
+    memcpy(head.chain, chain, HASH_SIZE);
     assert_int_equal(message_encode(&body, MESSAGE_POLL, &poll), SOTTO_OK);
     assert_int_equal(envelope_write(&out, &head, span_of(body.data, body.size),
                                     b->parts.home->keys, &b->self),
                      SOTTO_OK);
     send_bytes(b, 0, span_of(out.data, out.size));
+    buf_fini(&body);
+    buf_fini(&out);
+}
+
+static void a_poll_is_handed_to_its_owner(void **state)
+{
+    static const uint8_t none[HASH_SIZE];
+    struct bench *b = make(0);
+
+    (void)state;
+    send_poll(b, 0, none);
     assert_reply(b, 0, VERDICT_ACK, REFUSAL_NONE, 0);
     assert_int_equal(b->polls, 1);
     assert_int_equal(b->poll.applied, 17);
-    buf_fini(&body);
-    buf_fini(&out);
+    finish(b);
+}
+
+/* It says what its sender takes for acknowledged, and with which chain. */
+static void a_poll_shows_who_was_restored(void **state)
+{
+    struct bench *b = make(2);
+    struct spool_row row;
+    struct buf bytes;
+
+    (void)state;
+    buf_init(&bytes, FRAME_MAX);
+    assert_int_equal(spool_get(b->parts.spool, 1, &row, &bytes), SOTTO_OK);
+    send_row(b, 0, 1);
+    assert_reply(b, 0, VERDICT_ACK, REFUSAL_NONE, 1);
+    send_poll(b, 1, row.chain);
+    assert_reply(b, 0, VERDICT_ACK, REFUSAL_NONE, 0);
+    assert_int_equal(b->polls, 1);
+    row.chain[0] ^= 1;
+    send_poll(b, 1, row.chain);
+    assert_reply(b, 0, VERDICT_FORK, REFUSAL_NONE, 0);
+    send_poll(b, 2, row.chain);
+    assert_reply(b, 0, VERDICT_RETRY, REFUSAL_GAP, 1);
+    assert_int_equal(b->polls, 1);
+    buf_fini(&bytes);
     finish(b);
 }
 
@@ -776,6 +812,7 @@ int main(void)
         cmocka_unit_test(nobody_answers_what_is_not_signed_by_an_agent),
         cmocka_unit_test(a_token_makes_one_agent),
         cmocka_unit_test(a_poll_is_handed_to_its_owner),
+        cmocka_unit_test(a_poll_shows_who_was_restored),
         cmocka_unit_test(closing_with_requests_under_way_leaks_nothing),
     };
 

@@ -366,29 +366,49 @@ static void a_refused_row_is_set_aside_and_counted_once(void **state)
     check_rows(b);
 }
 
-static void a_fork_moves_the_rest_to_a_new_stream(void **state)
+static void a_fork_moves_all_that_is_kept_to_a_new_stream(void **state)
 {
     struct bench *b = *state;
     const struct spool_state *t = spool_state(b->s);
     const struct spool_rewrite rewrite = {rewrite_row, b};
-    uint64_t common;
 
-    for (common = 0; common <= 6; common += 2) {
-        add_rows(b, 8 - (int)t->waiting_rows);
-        if (common == 4)
-            assert_int_equal(spool_ack(b->s, 6, 0), SOTTO_OK);
-        assert_int_equal(spool_fork(b->s, common, t->stream, &rewrite),
-                         SOTTO_EINVAL);
-        assert_int_equal(spool_fork(b->s, common, 1000 + common, &rewrite),
-                         SOTTO_OK);
-        assert_int_equal(t->stream, 1000 + common);
+    add_rows(b, 8);
+    for (uint64_t acked = 0; acked <= 8; acked += 4) {
+        uint64_t stream = 1000 + acked;
+
+        if (acked)
+            assert_int_equal(spool_ack(b->s, acked, 0), SOTTO_OK);
+        assert_int_equal(spool_fork(b->s, 0, &rewrite), SOTTO_EINVAL);
+        assert_int_equal(spool_fork(b->s, t->stream, &rewrite), SOTTO_EINVAL);
+        assert_int_equal(spool_fork(b->s, stream, &rewrite), SOTTO_OK);
+        assert_int_equal(t->stream, stream);
         assert_int_equal(t->acked, 0);
-        assert_int_equal(t->next_sequence, 9 - common);
+        assert_int_equal(t->acked_events, 0);
+        assert_int_equal(t->next_sequence, 9);
         check_rows(b);
         bench_reopen(b);
         t = spool_state(b->s);
         check_rows(b);
     }
+}
+
+/* What replay has let go is over there. */
+static void a_fork_leaves_what_is_gone(void **state)
+{
+    struct bench *b = *state;
+    const struct spool_state *t = spool_state(b->s);
+    const struct spool_rewrite rewrite = {rewrite_row, b};
+
+    b->config.replay_ms = 1000;
+    bench_reopen(b);
+    add_rows(b, 4);
+    assert_int_equal(spool_ack(b->s, 1, 0), SOTTO_OK);
+    assert_int_equal(spool_ack(b->s, 2, 5000), SOTTO_OK); /* 1 is let go */
+    assert_int_equal(spool_fork(b->s, 1000, &rewrite), SOTTO_OK);
+    t = spool_state(b->s);
+    assert_int_equal(t->next_sequence, 4);
+    assert_int_equal(t->acked_events, 10);
+    check_rows(b);
 }
 
 static void expires_the_oldest_waiting_batches(void **state)
@@ -402,15 +422,13 @@ static void expires_the_oldest_waiting_batches(void **state)
 
     add_rows(b, 6);
     assert_int_equal(spool_ack(b->s, 1, 0), SOTTO_OK);
-    assert_int_equal(spool_expire(b->s, OLD_MS, &make_void, &voided),
-                     SOTTO_OK);
+    assert_int_equal(spool_expire(b->s, OLD_MS, &make_void, &voided), SOTTO_OK);
     assert_int_equal(voided, 0);
     assert_int_equal(spool_expire(b->s, 4 * OLD_MS, &other, &voided),
                      SOTTO_EINVAL); /* the later rows would no longer follow */
     check_rows(b);
-    assert_int_equal(
-        spool_expire(b->s, 4 * OLD_MS, &make_void, &voided),
-        SOTTO_OK);
+    assert_int_equal(spool_expire(b->s, 4 * OLD_MS, &make_void, &voided),
+                     SOTTO_OK);
     assert_int_equal(voided, 20); /* rows 2 and 3 */
     assert_int_equal(t->voided_events, 20);
     assert_int_equal(t->waiting_rows, 5);
@@ -419,9 +437,8 @@ static void expires_the_oldest_waiting_batches(void **state)
     assert_int_equal(spool_get(b->s, 4, &row, &b->out), SOTTO_OK);
     assert_int_equal(row.kind, KIND_BATCH);
     check_rows(b);
-    assert_int_equal(
-        spool_expire(b->s, 4 * OLD_MS, &make_void, &voided),
-        SOTTO_OK);
+    assert_int_equal(spool_expire(b->s, 4 * OLD_MS, &make_void, &voided),
+                     SOTTO_OK);
     assert_int_equal(voided, 0); /* a void is not voided again */
 }
 
@@ -551,7 +568,7 @@ static enum sotto_err op_fork(struct bench *b)
 {
     const struct spool_rewrite rewrite = {rewrite_row, b};
 
-    return spool_fork(b->s, 1, 12345, &rewrite);
+    return spool_fork(b->s, 12345, &rewrite);
 }
 
 static enum sotto_err op_expire(struct bench *b)
@@ -780,7 +797,8 @@ int main(void)
         ON_BENCH(a_restored_aggregator_gets_replay),
         ON_BENCH(rewinding_says_what_is_gone),
         ON_BENCH(a_refused_row_is_set_aside_and_counted_once),
-        ON_BENCH(a_fork_moves_the_rest_to_a_new_stream),
+        ON_BENCH(a_fork_moves_all_that_is_kept_to_a_new_stream),
+        ON_BENCH(a_fork_leaves_what_is_gone),
         ON_BENCH(expires_the_oldest_waiting_batches),
         ON_BENCH(keeps_cursors_and_numbers_policies),
         ON_BENCH(refuses_a_newer_file_and_no_database),

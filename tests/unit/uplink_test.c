@@ -39,6 +39,8 @@ struct fake { /* the aggregator, and the agent it talks to */
     uint32_t polls, enrolments, documents, changed;
     uint8_t secret[32]; /* of the newest enrolment */
     struct poll poll;   /* the newest */
+    struct envelope poll_head;
+    uint8_t third[HASH_SIZE]; /* chain of sequence 3 */
     struct call *parked;
     int64_t time_ms; /* as the uplink handed it over */
     int open;
@@ -136,6 +138,7 @@ static void poll_came(struct fake *f, struct call *call, const uint8_t *nonce,
                       const struct envelope *e)
 {
     f->polls++;
+    f->poll_head = *e;
     assert_int_equal(message_decode(&f->poll, MESSAGE_POLL, e->body), SOTTO_OK);
     if (!f->poll_answer || !f->poll_answer(f, call, nonce))
         f->parked = call;
@@ -501,17 +504,17 @@ static void a_fork_goes_on_as_another_stream(void **state)
     old = spool_state(f->parts.spool)->stream;
     f->stream_answer = fork_at_three;
     start(f, true);
-    UNTIL(f, f->stream != old && f->stream != 0 && acked(f) == 3);
+    UNTIL(f, f->stream != old && f->stream != 0 && acked(f) == 5);
     assert_int_equal(stats_of(f).forks, 1);
     assert_true(spool_state(f->parts.spool)->stream == f->stream);
     for (uint32_t i = 0; i < f->seen_count; i++)
         if (f->seen[i].stream == f->stream) {
             assert_memory_equal(f->seen[i].body_hash,
-                                bodies[f->seen[i].sequence + 2], HASH_SIZE);
+                                bodies[f->seen[i].sequence], HASH_SIZE);
             found |= 1u << f->seen[i].sequence;
         }
-    assert_int_equal(found, 0xe);
-    parts_spooled(&f->parts, 3, &o);
+    assert_int_equal(found, 0x3e); /* what was acknowledged, too */
+    parts_spooled(&f->parts, 5, &o);
     assert_int_equal(o.first, 4);
     finish(f);
 }
@@ -595,6 +598,43 @@ static void a_restored_aggregator_gets_the_same_bytes_again(void **state)
             if (f->seen[k].sequence == f->seen[i].sequence)
                 assert_memory_equal(f->seen[k].hash, f->seen[i].hash,
                                     HASH_SIZE);
+    finish(f);
+}
+
+static bool fork_at_the_poll(struct fake *f, struct call *call,
+                             const uint8_t *nonce)
+{
+    bool all = f->poll_head.sequence == 3 && f->forks++ == 0;
+    struct reply r =
+        reply_to(nonce, &f->poll_head, all ? VERDICT_FORK : VERDICT_RETRY,
+                 f->poll_head.sequence);
+
+    if (all) {
+        assert_int_equal(envelope_chain(f->third, &f->poll_head), SOTTO_OK);
+        assert_memory_equal(f->poll_head.chain, f->third, HASH_SIZE);
+    }
+    r.wait_ms = 20;
+    send_reply(f, call, &r);
+    return true;
+}
+
+/* It holds another history than was acknowledged; we have nothing to send. */
+static void an_idle_agent_goes_on_as_another_stream(void **state)
+{
+    struct fake *f = make(3);
+    struct spool_row row;
+    struct buf bytes;
+    uint64_t old = spool_state(f->parts.spool)->stream;
+
+    (void)state;
+    buf_init(&bytes, FRAME_MAX);
+    assert_int_equal(spool_get(f->parts.spool, 3, &row, &bytes), SOTTO_OK);
+    memcpy(f->third, row.chain, HASH_SIZE);
+    buf_fini(&bytes);
+    f->poll_answer = fork_at_the_poll;
+    start(f, true);
+    UNTIL(f, f->stream != old && f->stream != 0 && acked(f) == 3);
+    assert_int_equal(stats_of(f).forks, 1);
     finish(f);
 }
 
@@ -822,6 +862,7 @@ int main(void)
         cmocka_unit_test(a_new_stream_that_finds_no_disk_waits),
         cmocka_unit_test(a_refused_batch_is_set_aside),
         cmocka_unit_test(a_restored_aggregator_gets_the_same_bytes_again),
+        cmocka_unit_test(an_idle_agent_goes_on_as_another_stream),
         cmocka_unit_test(what_is_gone_does_not_stop_what_is_there),
         cmocka_unit_test(a_poll_may_be_told_to_wait_however_long),
         cmocka_unit_test(documents_are_handed_over_and_the_next_poll_says_so),
