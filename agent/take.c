@@ -203,13 +203,13 @@ enum drop_reason take_event(struct take *t, const struct raw_event *raw)
  * counter before and given back when it was not used. */
 static enum drop_reason anonymize_import(struct take *t,
                                          const struct snapshot *s,
-                                         struct session_table *table,
+                                         struct raw_memory *memory,
                                          const struct raw_event *raw,
                                          uint32_t granted, struct event *ev)
 {
     struct journal_counters *counters = journal_counters(t->journal);
     uint64_t reserved = session_new(t);
-    struct sessions sessions = {.current = reserved - 1, .table = table};
+    struct sessions sessions = {.current = reserved - 1, .memory = memory};
     static const struct person nobody = {0};
     struct anonymizer a = {.policy = s->policy,
                            .keys = t->keys,
@@ -230,7 +230,7 @@ static enum drop_reason anonymize_import(struct take *t,
 }
 
 static enum drop_reason import_under(struct take *t, const struct snapshot *s,
-                                     struct session_table *table,
+                                     struct raw_memory *memory,
                                      const struct raw_event *raw,
                                      uint32_t granted, struct span cursor)
 {
@@ -243,7 +243,7 @@ static enum drop_reason import_under(struct take *t, const struct snapshot *s,
         return append(t, JOURNAL_CURSOR, s->number, cursor, span_of(NULL, 0));
     if (!s->policy)
         return DROP_NO_POLICY;
-    drop = anonymize_import(t, s, table, raw, granted, &ev);
+    drop = anonymize_import(t, s, memory, raw, granted, &ev);
     if (drop)
         return drop;
     if (event_encode(s->policy, &ev, row + 4, EVENT_ROW_MAX, &size))
@@ -254,7 +254,7 @@ static enum drop_reason import_under(struct take *t, const struct snapshot *s,
                   cursor);
 }
 
-enum drop_reason take_import(struct take *t, struct session_table *sessions,
+enum drop_reason take_import(struct take *t, struct raw_memory *memory,
                              const struct raw_event *raw,
                              uint32_t consent_granted,
                              const struct import_cursor *cursor)
@@ -265,7 +265,7 @@ enum drop_reason take_import(struct take *t, struct session_table *sessions,
     enum drop_reason drop =
         atomic_load(&t->closing)
             ? DROP_CLOSED
-            : import_under(t, atomic_load(&t->current), sessions, raw,
+            : import_under(t, atomic_load(&t->current), memory, raw,
                            consent_granted, span_of(bytes, size));
 
     leave(t, epoch);

@@ -63,8 +63,8 @@ enum drop_reason take_event(struct take *t, const struct raw_event *raw);
 void take_drop(struct take *t, enum drop_reason reason);
 /* An import's row with its cursor: consent is the row's. DROP_RING_FULL is not
  * counted (the import waits), other drops are the import's to count. raw NULL:
- * only the cursor moves. One import thread per sessions. */
-enum drop_reason take_import(struct take *t, struct session_table *sessions,
+ * only the cursor moves. One import thread per memory. */
+enum drop_reason take_import(struct take *t, struct raw_memory *memory,
                              const struct raw_event *raw,
                              uint32_t consent_granted,
                              const struct import_cursor *cursor);

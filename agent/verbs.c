@@ -142,7 +142,7 @@ struct import_job {
     struct core *core;
     struct control_call *call;
     struct intake_map *map;
-    struct session_table *sessions;
+    struct raw_memory *memory;
     struct import_options options;
     struct import_cursor start;
     struct import_report report;
@@ -160,8 +160,7 @@ static enum sotto_err job_take(void *context, const struct raw_event *raw,
     enum drop_reason drop;
 
     for (;;) { /* a full ring: an import waits */
-        drop =
-            take_import(&job->core->take, job->sessions, raw, granted, cursor);
+        drop = take_import(&job->core->take, job->memory, raw, granted, cursor);
         if (control_cancelled(job->call) || drop == DROP_CLOSED)
             return SOTTO_ECLOSED;
         if (drop != DROP_RING_FULL)
@@ -212,7 +211,7 @@ static json_t *report_json(const struct import_report *r)
 static void job_free(struct import_job *job)
 {
     intake_map_free(job->map);
-    session_table_free(job->sessions);
+    raw_memory_free(job->memory);
     free(job);
 }
 
@@ -276,8 +275,8 @@ static enum sotto_err job_prepare(struct import_job *job)
             return err;
         job->options.map = job->map;
     }
-    job->sessions = session_table_make(job->core->home->import_key);
-    if (!job->sessions)
+    job->memory = raw_memory_make(job->core->home->import_key);
+    if (!job->memory)
         return SOTTO_ENOMEM;
     return job_find_start(job);
 }

@@ -311,8 +311,8 @@ enum sotto_err dryrun_run(const struct dryrun_options *o,
     d->sessions.current = 1; /* as on the device of one person */
     if (o->map) { /* a file of many people: by raw id or not at all */
         randombytes_buf(key, sizeof(key));
-        d->sessions.table = session_table_make(key);
-        if (!d->sessions.table)
+        d->sessions.memory = raw_memory_make(key);
+        if (!d->sessions.memory)
             goto done;
     }
     err = batch_open(&d->batch, BATCH_EVENTS, BATCH_BYTES);
@@ -334,7 +334,7 @@ done:
     keys_free(d->sender);
     keys_free(d->recipient);
     batch_close(d->batch);
-    session_table_free(d->sessions.table);
+    raw_memory_free(d->sessions.memory);
     free(d);
     return err;
 }

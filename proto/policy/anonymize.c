@@ -9,21 +9,26 @@
 #include <endian.h>
 #include <string.h>
 
-#define TABLE_SETS 512 /* a power of two */
-#define TABLE_WAYS 8
+#define MEMORY_SETS 512 /* a power of two */
+#define MEMORY_WAYS 8
 
-/* Remembered sessions, in sets of a few: a session may lie in one set only,
- * and replaces the one of it that was seen least recently. */
-struct session_slot {
-    uint8_t hash[16];
-    uint64_t number; /* 0: empty */
-    uint64_t seen;
+/* A remembered raw id and what it became. */
+struct memory_slot {
+    uint8_t hash[crypto_shorthash_siphashx24_BYTES];
+    uint64_t seen;   /* 0: empty */
+    uint64_t number; /* of a session; of a pseudonym, which of the policy's */
+    uint8_t id[16];  /* of a pseudonym */
 };
 
-struct session_table {
+/* Sets of a few slots: an id may lie in one set only, and replaces the one of
+ * it that was seen least recently. Sessions and pseudonyms are apart, so that
+ * neither pushes the other out. */
+struct raw_memory {
     uint8_t key[crypto_shorthash_siphashx24_KEYBYTES];
-    uint64_t clock; /* look-ups so far */
-    struct session_slot slots[TABLE_SETS][TABLE_WAYS];
+    uint64_t clock;            /* look-ups so far */
+    uint8_t policy[HASH_SIZE]; /* that the pseudonyms are of */
+    struct memory_slot sessions[MEMORY_SETS][MEMORY_WAYS];
+    struct memory_slot pseudonyms[MEMORY_SETS][MEMORY_WAYS];
 };
 
 struct pseudonym_keys *pseudonym_keys_make(void)
@@ -51,50 +56,62 @@ int pseudonym_keys_find(const struct pseudonym_keys *k, const char *name)
     return -1;
 }
 
-struct session_table *session_table_make(const uint8_t key[16])
+struct raw_memory *raw_memory_make(const uint8_t key[16])
 {
-    struct session_table *t;
+    struct raw_memory *m;
 
     if (sodium_init() < 0)
         return NULL;
-    t = sodium_malloc(sizeof(*t));
-    if (!t)
+    m = sodium_malloc(sizeof(*m));
+    if (!m)
         return NULL;
-    memset(t, 0, sizeof(*t));
-    memcpy(t->key, key, sizeof(t->key));
-    return t;
+    memset(m, 0, sizeof(*m));
+    memcpy(m->key, key, sizeof(m->key));
+    return m;
 }
 
-void session_table_free(struct session_table *t)
+void raw_memory_free(struct raw_memory *m)
 {
-    sodium_free(t);
+    sodium_free(m);
 }
 
-static uint64_t session_number(struct sessions *s, struct span raw_id)
+/* The slot of a hash and number (0: any) in its set, or the one to be
+ * replaced, with seen 0. */
+static struct memory_slot *memory_find(struct raw_memory *m,
+                                       struct memory_slot sets[][MEMORY_WAYS],
+                                       struct span raw_id, uint64_t number)
 {
-    struct session_table *t = s->table;
-    struct session_slot *set, *oldest;
     uint8_t hash[crypto_shorthash_siphashx24_BYTES];
+    struct memory_slot *set, *oldest;
     uint16_t where;
 
-    crypto_shorthash_siphashx24(hash, raw_id.data, raw_id.size, t->key);
+    crypto_shorthash_siphashx24(hash, raw_id.data, raw_id.size, m->key);
     memcpy(&where, hash, sizeof(where));
-    set = t->slots[where % TABLE_SETS];
+    set = sets[where % MEMORY_SETS];
     oldest = set;
-    for (unsigned way = 0; way < TABLE_WAYS; way++) {
-        struct session_slot *slot = &set[way];
+    for (unsigned way = 0; way < MEMORY_WAYS; way++) {
+        struct memory_slot *slot = &set[way];
 
-        if (slot->number && memcmp(slot->hash, hash, sizeof(hash)) == 0) {
-            slot->seen = ++t->clock;
-            return slot->number;
-        }
+        if (slot->seen && memcmp(slot->hash, hash, sizeof(hash)) == 0 &&
+            (!number || slot->number == number))
+            return slot;
         if (slot->seen < oldest->seen)
             oldest = slot;
     }
     memcpy(oldest->hash, hash, sizeof(hash));
-    oldest->seen = ++t->clock;
-    oldest->number = ++s->current;
-    return oldest->number;
+    oldest->seen = 0;
+    return oldest;
+}
+
+static uint64_t session_number(struct sessions *s, struct span raw_id)
+{
+    struct raw_memory *m = s->memory;
+    struct memory_slot *slot = memory_find(m, m->sessions, raw_id, 0);
+
+    if (!slot->seen)
+        slot->number = ++s->current;
+    slot->seen = ++m->clock;
+    return slot->number;
 }
 
 static bool is_space(uint8_t c)
@@ -153,6 +170,33 @@ enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
     crypto_generichash_final(&state, out, 16);
     sodium_memzero(normalized, size);
     sodium_memzero(&state, sizeof(state));
+    return SOTTO_OK;
+}
+
+/* As pseudonym_make, from what is remembered if it is there: finding it again
+ * is a tenth of the work of making it. */
+static enum sotto_err pseudonym_recall(uint8_t out[16], const struct policy *p,
+                                       const struct pseudonym_keys *keys,
+                                       int id, struct span raw_id,
+                                       struct raw_memory *m)
+{
+    uint64_t number = (uint64_t)id + 1;
+    struct memory_slot *slot;
+    enum sotto_err err;
+
+    if (memcmp(m->policy, p->hash, sizeof(m->policy)) != 0) {
+        sodium_memzero(m->pseudonyms, sizeof(m->pseudonyms));
+        memcpy(m->policy, p->hash, sizeof(m->policy));
+    }
+    slot = memory_find(m, m->pseudonyms, raw_id, number);
+    if (!slot->seen) {
+        err = pseudonym_make(slot->id, p, keys, id, raw_id);
+        if (err)
+            return err;
+        slot->number = number;
+    }
+    slot->seen = ++m->clock;
+    memcpy(out, slot->id, sizeof(slot->id));
     return SOTTO_OK;
 }
 
@@ -313,6 +357,15 @@ static bool bucket(const struct policy_field *f, const struct raw_field *raw,
     return true;
 }
 
+static enum sotto_err id_of(uint8_t out[16], const struct anonymizer *a, int id,
+                            struct span raw_id)
+{
+    struct raw_memory *m = a->sessions ? a->sessions->memory : NULL;
+
+    return m ? pseudonym_recall(out, a->policy, a->keys, id, raw_id, m)
+             : pseudonym_make(out, a->policy, a->keys, id, raw_id);
+}
+
 /* From the raw id if there is one, else what was cached at identify. */
 static bool pseudonym(const struct anonymizer *a, const struct policy_field *f,
                       const struct raw_field *raw, struct event_value *v)
@@ -323,7 +376,7 @@ static bool pseudonym(const struct anonymizer *a, const struct policy_field *f,
 
     if (raw) {
         made = a->keys && text_of(raw, digits, &text) &&
-               !pseudonym_make(v->id, a->policy, a->keys, f->id, text);
+               !id_of(v->id, a, f->id, text);
         if (raw->kind == RAW_INT)
             sodium_memzero(digits, sizeof(digits));
     } else {
@@ -344,7 +397,7 @@ static bool session(const struct anonymizer *a, const struct raw_field *raw,
 
     if (!a->sessions)
         return false;
-    if (!a->sessions->table) {
+    if (!a->sessions->memory) {
         v->number = (int64_t)a->sessions->current;
     } else {
         if (!raw || !text_of(raw, digits, &text) || text.size == 0)

@@ -75,14 +75,17 @@ struct sessions {
     /* The last number given. Without a table: the visit of the one person at
      * the device, 0 for none. */
     uint64_t current;
-    /* Number for a raw session id: remembers the last few thousand by keyed
-     * hash (SipHash-x-2-4); a new one gets ++current. An event without a raw
-     * id then has no session: current is somebody else's. NULL when a caller
-     * has no raw ids. Thread: the caller's. */
-    struct session_table *table;
+    /* Number for a raw session id: a new one gets ++current. An event without
+     * a raw id then has no session: current is somebody else's. NULL when a
+     * caller has no raw ids. */
+    struct raw_memory *memory;
 };
-struct session_table *session_table_make(const uint8_t key[16]); /* or NULL */
-void session_table_free(struct session_table *t);
+
+/* What the last few thousand raw ids became, session numbers and pseudonyms,
+ * by their keyed hash (SipHash-x-2-4): the raw ids are not in it. It lives as
+ * long as an import, with one set of pseudonym keys. Thread: the caller's. */
+struct raw_memory *raw_memory_make(const uint8_t key[16]); /* or NULL */
+void raw_memory_free(struct raw_memory *m); /* wipes; accepts NULL */
 
 struct anonymizer {
     const struct policy *policy;

@@ -65,7 +65,7 @@ static int setup(void **state)
     b.keys = pseudonym_keys_make();
     key_add(b.keys, "day", 0x22);
     key_add(b.keys, "visitor", 0x11);
-    b.sessions.table = session_table_make(table_key);
+    b.sessions.memory = raw_memory_make(table_key);
     b.a = (struct anonymizer){.policy = b.policy,
                               .keys = b.keys,
                               .granted = 1u << SAMPLE_MEASURE |
@@ -89,7 +89,7 @@ static int teardown(void **state)
 {
     struct bench *b = *state;
 
-    session_table_free(b->sessions.table);
+    raw_memory_free(b->sessions.memory);
     pseudonym_keys_free(b->keys);
     policy_free(b->policy);
     return 0;
@@ -412,6 +412,44 @@ static void identify_caches_and_a_raw_id_goes_before(void **state)
     assert_int_equal(person.known, 0);
 }
 
+/* The event's two pseudonyms of two raw ids, by their fields and made anew. */
+static void assert_pseudonyms(struct bench *b, const char *user,
+                              const char *visitor)
+{
+    const char *raw_ids[] = {user, visitor};
+
+    raw_of(b, "userId")->text = span_text(user);
+    raw_of(b, "anonymousId")->text = span_text(visitor);
+    assert_int_equal(take(b), DROP_NOT);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct policy_field *f =
+            &b->policy->events[b->ev.index].fields[1 + i];
+        uint8_t id[16];
+
+        pseudonym_make(id, b->policy, b->keys, f->id, span_text(raw_ids[i]));
+        memset(id + f->bits / 8, 0, sizeof(id) - f->bits / 8);
+        assert_memory_equal(b->ev.values[1 + i].id, id, 16);
+    }
+}
+
+static void what_is_remembered_changes_no_pseudonym(void **state)
+{
+    struct bench *b = *state;
+
+    for (unsigned i = 0; i < 20000; i++) { /* more than are remembered */
+        char user[16], visitor[16];
+
+        snprintf(user, sizeof(user), "n%u", i * 7919 % 6000);
+        snprintf(visitor, sizeof(visitor), "n%u", i % 3 ? i / 10 : i);
+        assert_pseudonyms(b, user, visitor);
+    }
+    assert_pseudonyms(b, "same", "same"); /* of two paths: not the same */
+    assert_pseudonyms(b, "same", "same");
+    b->policy->tenant[0] = 'b'; /* another policy */
+    b->policy->hash[0] ^= 1;
+    assert_pseudonyms(b, "same", "same");
+}
+
 static int64_t session_of(struct bench *b, const char *raw_id)
 {
     raw_of(b, "context.session")->text = span_text(raw_id);
@@ -422,7 +460,7 @@ static int64_t session_of(struct bench *b, const char *raw_id)
 static void sessions_are_small_numbers(void **state)
 {
     struct bench *b = *state;
-    struct session_table *table = b->sessions.table;
+    struct raw_memory *memory = b->sessions.memory;
 
     assert_int_equal(session_of(b, "s-1"), 1);
     assert_int_equal(session_of(b, "s-2"), 2);
@@ -438,14 +476,14 @@ static void sessions_are_small_numbers(void **state)
     }
     assert_int_equal(session_of(b, "s-2"), 100003); /* replaced long ago */
 
-    b->sessions.table = NULL;
+    b->sessions.memory = NULL;
     b->sessions.current = 5;
     assert_int_equal(session_of(b, "s-1"), 5);
     b->sessions.current = 0;
     assert_int_equal(session_of(b, "s-1"), 0);
     b->a.sessions = NULL;
     assert_int_equal(session_of(b, "s-1"), 0);
-    b->sessions.table = table;
+    b->sessions.memory = memory;
 }
 
 static size_t row_of(struct bench *b, uint8_t row[EVENT_ROW_MAX])
@@ -578,6 +616,7 @@ int main(void)
         TEST(pseudonyms_are_frozen),
         TEST(ids_do_not_link_across_tenants_keys_and_paths),
         TEST(identify_caches_and_a_raw_id_goes_before),
+        TEST(what_is_remembered_changes_no_pseudonym),
         TEST(sessions_are_small_numbers),
         TEST(unlisted_fields_do_not_interfere),
         TEST(takes_nothing_by_default),
