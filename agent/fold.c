@@ -173,11 +173,11 @@ static void list_add(struct fold *f, const struct fold_input *in)
 static void recent_add(struct fold *f, const struct fold_input *in, uint32_t i)
 {
     const struct item_rows *rows = f->rows;
-    uint32_t row = dict_find(&rows->items, recent_item(in->recents[i]));
+    uint32_t row = dict_find(&rows->items, recent_item(&in->recents[i]));
 
     if (row == DICT_NONE)
         return;
-    if (in->recents[i]->bought)
+    if (in->recents[i].bought)
         touch(f, row)->excluded = true;
     for (uint32_t at = item_rows_start(rows, row); at < rows->ends[row]; at++) {
         struct cell *c = touch(f, item_rows_column(rows, at));

@@ -21,7 +21,7 @@
 struct fold_input {
     const struct list *list; /* NULL: none */
     const uint32_t *item_numbers, *history_numbers;
-    const struct recent *const *recents; /* newest first */
+    const struct recent *recents; /* newest first */
     uint32_t recent_count;
 };
 

@@ -384,7 +384,7 @@ struct question {
     struct listing *base; /* NULL: none */
     bool own;             /* base is the subject's own list */
     struct span segment;
-    const struct recent *recents[RECENTS_ITEMS];
+    struct recent recents[RECENTS_ITEMS];
     uint32_t recent_count;
 };
 
@@ -417,7 +417,7 @@ static void recents_find(struct question *q, const struct lists *l,
         if (own) {
             by = (struct coverage){own->list.stream, own->list.sequence,
                                    own->shelved.number};
-            if (recent_covered(q->recents[i], &by))
+            if (recent_covered(&q->recents[i], &by))
                 continue;
         }
         q->recents[q->recent_count++] = q->recents[i];
@@ -485,7 +485,7 @@ static void answer_ranked(struct answer *out, const struct lists *l,
     if (r->because == FOLD_NOBODY)
         return;
     a = &out->items[out->count - 1];
-    because = recent_item(q->recents[r->because]);
+    because = recent_item(&q->recents[r->because]);
     a->reason = REASON_BECAUSE;
     label_copy(a->because, sizeof a->because, because);
     label_copy(a->because_name, sizeof a->because_name,
@@ -573,6 +573,7 @@ enum sotto_err lists_answer(struct lists *l, const uint8_t *subject,
     if (!err)
         err = answer_make(out, l, &q, count);
     pthread_mutex_unlock(&l->lock);
+    sodium_memzero(q.recents, sizeof q.recents);
     return err;
 }
 

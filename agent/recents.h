@@ -2,8 +2,10 @@
  * until a list arrives that was made with them. In memory only.
  *
  * Bounded: RECENTS_SUBJECTS people (who was seen least recently makes room)
- * with RECENTS_ITEMS different items each (the oldest makes room). One thread
- * changes it; the owner's lock keeps readers apart. */
+ * with RECENTS_ITEMS different items each, of long names as many as
+ * RECENTS_BYTES hold (the oldest makes room), of RECENTS_STREAMS streams (one
+ * more forgets everybody: a stream ends only when the agent was forked). One
+ * thread changes it; the owner's lock keeps readers apart. */
 #ifndef SOTTO_AGENT_RECENTS_H
 #define SOTTO_AGENT_RECENTS_H
 
@@ -11,6 +13,8 @@
 
 #define RECENTS_SUBJECTS 4096
 #define RECENTS_ITEMS 16
+#define RECENTS_BYTES 512 /* a person: 16 items of 26 bytes, 7 of 64 */
+#define RECENTS_STREAMS 64
 #define RECENT_ITEM_MAX 64 /* bytes; longer items are nobody's answer */
 #define RECENT_SUBJECT_SIZE 16
 
@@ -27,7 +31,7 @@ static inline struct span recent_item(const struct recent *r)
     return span_of(r->item, r->size);
 }
 /* Whether item was bought in one of them. */
-bool recents_bought(const struct recent *const *recents, uint32_t count,
+bool recents_bought(const struct recent *recents, uint32_t count,
                     struct span item);
 
 /* What a list knows: batches of its stream up to sequence, and whatever
@@ -45,9 +49,9 @@ void recents_close(struct recents *r);             /* wipes; accepts NULL */
  * item that is empty or too long is not kept. */
 void recents_add(struct recents *r, const uint8_t *subject,
                  const struct recent *seen);
-/* Up to RECENTS_ITEMS, newest first; valid until the next change. */
+/* Up to RECENTS_ITEMS, newest first, copied; how many. */
 uint32_t recents_get(const struct recents *r, const uint8_t *subject,
-                     const struct recent *out[RECENTS_ITEMS]);
+                     struct recent out[RECENTS_ITEMS]);
 void recents_forget(struct recents *r, const uint8_t *subject);
 
 /* Changes that wait for the transaction of the documents they come from:
