@@ -203,14 +203,3 @@ enum sotto_err file_replace(const char *path, const void *bytes, size_t size,
     free(beside);
     return err;
 }
-
-struct span span_text(const char *text)
-{
-    return span_of(text, strlen(text));
-}
-
-bool span_equal(struct span a, struct span b)
-{
-    return a.size == b.size &&
-           (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}

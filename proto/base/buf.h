@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     uint8_t *data;
@@ -20,8 +21,8 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_fini(struct buf *b); /* frees; the struct is empty again */
-void buf_wipe(struct buf *b); /* zeroes the memory first, then frees */
+void buf_fini(struct buf *b);  /* frees; the struct is empty again */
+void buf_wipe(struct buf *b);  /* zeroes the memory first, then frees */
 void buf_clear(struct buf *b); /* size 0, memory kept */
 
 /* SOTTO_ETOOBIG over max, SOTTO_ENOMEM; the contents are unchanged then. The
@@ -52,7 +53,17 @@ static inline struct span span_of(const void *data, size_t size)
     struct span s = {(const uint8_t *)data, size};
     return s;
 }
-struct span span_text(const char *text); /* without the final zero */
-bool span_equal(struct span a, struct span b);
+static inline struct span span_text(const char *text) /* without the zero */
+{
+    return span_of(text, strlen(text));
+}
+/* What is compared here often begins alike and ends apart: paths, numbered
+ * items. So the last byte goes first. */
+static inline bool span_equal(struct span a, struct span b)
+{
+    return a.size == b.size &&
+           (a.size == 0 || (a.data[a.size - 1] == b.data[a.size - 1] &&
+                            memcmp(a.data, b.data, a.size) == 0));
+}
 
 #endif

@@ -50,24 +50,30 @@ struct span dict_key(const struct dict *d, uint32_t number)
 }
 
 /* The slot that holds key, or the empty one where it belongs. */
-static uint32_t probe(const struct dict *d, struct span key)
+static uint32_t probe(const struct dict *d, struct span key, uint64_t hash)
 {
     uint32_t mask = d->slot_count - 1;
-    uint32_t i = (uint32_t)hash64(key.data, key.size, d->seed) & mask;
+    uint32_t i = (uint32_t)hash & mask;
 
     while (d->slots[i] && !span_equal(dict_key(d, d->slots[i] - 1), key))
         i = (i + 1) & mask;
     return i;
 }
 
+static uint32_t find(const struct dict *d, struct span key, uint64_t hash,
+                     uint32_t *slot)
+{
+    if (d->slot_count == 0)
+        return DICT_NONE;
+    *slot = probe(d, key, hash);
+    return d->slots[*slot] ? d->slots[*slot] - 1 : DICT_NONE;
+}
+
 uint32_t dict_find(const struct dict *d, struct span key)
 {
     uint32_t slot;
 
-    if (d->slot_count == 0)
-        return DICT_NONE;
-    slot = d->slots[probe(d, key)];
-    return slot ? slot - 1 : DICT_NONE;
+    return find(d, key, hash64(key.data, key.size, d->seed), &slot);
 }
 
 /* Doubles the table. Keys are known to differ, so none is compared. */
@@ -122,7 +128,9 @@ static enum sotto_err make_room(struct dict *d, size_t key_size)
 
 enum sotto_err dict_intern(struct dict *d, struct span key, uint32_t *number)
 {
-    uint32_t found = dict_find(d, key);
+    uint64_t hash = hash64(key.data, key.size, d->seed);
+    uint32_t slot = 0, slot_count = d->slot_count;
+    uint32_t found = find(d, key, hash, &slot);
     enum sotto_err err;
 
     if (found != DICT_NONE) {
@@ -132,7 +140,9 @@ enum sotto_err dict_intern(struct dict *d, struct span key, uint32_t *number)
     err = make_room(d, key.size);
     if (err)
         return err;
-    d->slots[probe(d, key)] = d->count + 1;
+    if (d->slot_count != slot_count)
+        slot = probe(d, key, hash);
+    d->slots[slot] = d->count + 1;
     err = buf_append(&d->bytes, key.data, key.size); /* has room: cannot fail */
     d->ends[d->count] = d->bytes.size;
     *number = d->count++;
