@@ -496,6 +496,7 @@ static enum drop_reason make_values(const struct anonymizer *a,
         if (f->required)
             return DROP_MISSING_FIELD;
     }
+    ev->fits = a->policy;
     return DROP_NOT;
 }
 
@@ -521,6 +522,7 @@ enum drop_reason anonymize(const struct anonymizer *a,
     if (reason != DROP_NOT)
         return reason;
     ev->index = (uint16_t)index;
+    ev->fits = NULL;
     ev->consent =
         a->granted & (uint32_t)((UINT64_C(1) << p->purpose_count) - 1);
     return make_values(a, raw, time_ms, ev, fields_emptied);

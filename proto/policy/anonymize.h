@@ -91,10 +91,10 @@ struct anonymizer {
     const struct policy *policy;
     const struct pseudonym_keys *keys;
     const struct person *person;
-    uint32_t granted;  /* consent of this event: person's or the import's,
-                          with policy_granted_always() */
+    uint32_t granted; /* consent of this event: person's or the import's,
+                         with policy_granted_always() */
     struct sessions *sessions; /* NULL: session fields stay empty */
-    int64_t now_ms;    /* trusted time; for retention, and for time_ms unset */
+    int64_t now_ms; /* trusted time; for retention, and for time_ms unset */
 };
 
 /* Checks (event known, policy in force, consent, age), then makes the event.

@@ -157,7 +157,7 @@ static enum sotto_err check_event(const struct batch *b, const struct event *ev)
 
         if (!v->present)
             continue;
-        if (!event_value_fits(&event->fields[i], v))
+        if (ev->fits != p && !event_value_fits(&event->fields[i], v))
             return SOTTO_EINVAL;
         cells++;
         if (event->fields[i].type == TYPE_TEXT) {
@@ -202,6 +202,19 @@ static void append_to_type(struct batch *b, struct record *r, uint32_t number)
     type->last = number;
 }
 
+/* The number of a consent set, which is mostly that of the event before. */
+static enum sotto_err set_of(struct batch *b, uint32_t consent, uint32_t *set)
+{
+    struct span key = span_of(&consent, sizeof(consent));
+
+    if (b->count > 0) {
+        *set = b->records[b->count - 1].set;
+        if (span_equal(dict_key(&b->sets, *set), key))
+            return SOTTO_OK;
+    }
+    return dict_intern(&b->sets, key, set);
+}
+
 enum sotto_err batch_add(struct batch *b, const struct event *ev)
 {
     enum sotto_err err = check_event(b, ev);
@@ -213,8 +226,7 @@ enum sotto_err batch_add(struct batch *b, const struct event *ev)
     event = &b->policy->events[ev->index];
     r = &b->records[b->count];
     /* a consent set without its event tells nothing, so it may fail first */
-    err = dict_intern(&b->sets, span_of(&ev->consent, sizeof(ev->consent)),
-                      &r->set);
+    err = set_of(b, ev->consent, &r->set);
     if (err)
         return err;
     r->index = (uint8_t)ev->index;
@@ -321,9 +333,14 @@ static void pack_times(struct packer *to, const struct batch *b, uint32_t count)
     pack_numbers(to, b, count);
 }
 
+/* How many bits of word are below bit; mostly all. */
 static unsigned bits_below(uint64_t word, unsigned bit)
 {
-    return (unsigned)__builtin_popcountll(word & ((UINT64_C(1) << bit) - 1));
+    uint64_t below = (UINT64_C(1) << bit) - 1;
+
+    return (word & below) == below
+               ? bit
+               : (unsigned)__builtin_popcountll(word & below);
 }
 
 /* Field number field of all events of the type into b->column, and who has

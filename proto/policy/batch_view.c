@@ -474,6 +474,7 @@ void batch_view_event(const struct batch_view *v, uint32_t i, struct event *ev)
 
     ev->index = v->order.data[i];
     ev->consent = v->consents[i];
+    ev->fits = NULL;
     for (unsigned f = 0; f < event->field_count; f++) {
         struct event_value *value = &ev->values[f];
         int64_t cell;

@@ -38,20 +38,38 @@ size_t event_character_size(const uint8_t *p, size_t left)
     return size;
 }
 
-bool event_text_fits(struct span text)
+/* Whether eight bytes are ASCII and not zero: no top bit, and none of a byte
+ * less one; see "Determine if a word has a zero byte" (Anderson, Bit Twiddling
+ * Hacks). */
+static bool word_plain(uint64_t word)
 {
     const uint64_t ones = UINT64_MAX / 255;
+
+    return !((word | (word - ones)) & ones * 0x80);
+}
+
+/* Four to eight bytes as a word, those in the middle perhaps twice. */
+static uint64_t short_word(struct span text)
+{
+    uint32_t first, last;
+
+    memcpy(&first, text.data, sizeof(first));
+    memcpy(&last, text.data + text.size - sizeof(last), sizeof(last));
+    return (uint64_t)first << 32 | last;
+}
+
+bool event_text_fits(struct span text)
+{
     size_t at = 0;
     uint64_t word;
 
     if (text.size > TEXT_SIZE_MAX)
         return false;
-    /* Eight bytes of ASCII at a time: no top bit, and none of a byte less one
-     * (a zero); see "Determine if a word has a zero byte" (Anderson, Bit
-     * Twiddling Hacks). */
+    if (text.size >= 4 && text.size <= 8 && word_plain(short_word(text)))
+        return true;
     for (; text.size - at >= sizeof(word); at += sizeof(word)) {
         memcpy(&word, text.data + at, sizeof(word));
-        if ((word | (word - ones)) & ones * 0x80)
+        if (!word_plain(word))
             break;
     }
     while (at < text.size) {
@@ -193,7 +211,7 @@ enum sotto_err event_encode(const struct policy *p, const struct event *ev,
 
         if (!v->present)
             continue;
-        if (!event_value_fits(&event->fields[i], v))
+        if (ev->fits != p && !event_value_fits(&event->fields[i], v))
             return SOTTO_EINVAL;
         value_bytes = value_size(&event->fields[i], v);
         if (value_bytes > capacity - at)
@@ -260,6 +278,7 @@ enum sotto_err event_decode(const struct policy *p, struct span row,
     const uint8_t *presence = row.data + HEAD_SIZE;
     size_t at;
 
+    ev->fits = NULL;
     if (take_head(p, row, ev))
         return SOTTO_EDECODE;
     event = &p->events[ev->index];
@@ -281,7 +300,10 @@ enum sotto_err event_decode(const struct policy *p, struct span row,
             return SOTTO_EDECODE;
         at += size;
     }
-    return at == row.size ? SOTTO_OK : SOTTO_EDECODE;
+    if (at != row.size)
+        return SOTTO_EDECODE;
+    ev->fits = p;
+    return SOTTO_OK;
 }
 
 const struct event_value *

@@ -17,6 +17,9 @@ struct event_value {
 struct event {
     uint16_t index;   /* of the event in its policy */
     uint32_t consent; /* purposes granted for its subject, by policy index */
+    const struct policy *fits; /* under which all values are known to fit their
+                                  fields: anonymize and event_decode say so.
+                                  Whoever changes a value sets it to NULL */
     struct event_value values[POLICY_FIELDS_MAX]; /* by field index; those at
                                                      or above field_count are
                                                      not set */
@@ -42,10 +45,10 @@ unsigned bucket_of(const struct policy_field *f, int64_t number);
 #define EVENT_ROW_MAX 4096
 
 /* The row form, into out: SOTTO_ETOOBIG if it takes more than capacity or
- * EVENT_ROW_MAX bytes, SOTTO_EINVAL if a value does not fit its field. No
- * allocation. Little endian: u16 index, u32 consent, presence bitmap (lowest
- * bit first), then the present values in order: i64 number (BOOL: u8), id of
- * its bits, text after its u16 size. */
+ * EVENT_ROW_MAX bytes, SOTTO_EINVAL if a value does not fit its field and
+ * ev->fits is not p. No allocation. Little endian: u16 index, u32 consent,
+ * presence bitmap (lowest bit first), then the present values in order: i64
+ * number (BOOL: u8), id of its bits, text after its u16 size. */
 enum sotto_err event_encode(const struct policy *p, const struct event *ev,
                             uint8_t *out, size_t capacity, size_t *size);
 /* Texts borrow from row. SOTTO_EDECODE. */

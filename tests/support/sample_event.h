@@ -42,6 +42,7 @@ static inline void sample_random_event(struct event *ev, const struct policy *p,
     unsigned absent = sample_below(rng, 4); /* of four */
 
     ev->index = (uint16_t)sample_below(rng, p->event_count);
+    ev->fits = NULL;
     ev->consent = (uint32_t)(sample_random(rng) &
                              ((UINT64_C(1) << p->purpose_count) - 1)) &
                   0x9;

@@ -97,6 +97,7 @@ static inline void shop_event(struct event *ev, struct shop_texts *t,
     memset(v, 0, 8 * sizeof(*v));
     ev->index = (uint16_t)d->event;
     ev->consent = d->consent;
+    ev->fits = NULL;
     v[0].present = true;
     v[0].number = shop_ms(d->minute);
     v[1].present = d->subject != 0;

@@ -490,6 +490,8 @@ static size_t row_of(struct bench *b, uint8_t row[EVENT_ROW_MAX])
 {
     size_t size;
 
+    assert_ptr_equal(b->ev.fits, b->policy);
+    b->ev.fits = NULL; /* so that it is looked at again */
     assert_int_equal(event_encode(b->policy, &b->ev, row, EVENT_ROW_MAX, &size),
                      SOTTO_OK);
     return size;

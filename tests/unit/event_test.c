@@ -74,6 +74,8 @@ static void damaged_rows_are_refused_or_fit_the_policy(void **state)
         if (event_decode(p, span_of(row, size), &ev))
             continue;
         assert_int_equal(ev.consent >> p->purpose_count, 0);
+        assert_ptr_equal(ev.fits, p);
+        ev.fits = NULL; /* so that it is looked at again */
         assert_int_equal(
             event_encode(p, &ev, again, sizeof(again), &again_size), SOTTO_OK);
         assert_int_equal(again_size, size);
@@ -136,6 +138,58 @@ static void knows_utf8(void **state)
     assert_false(event_text_fits(span_of("a\0b", 3)));
 }
 
+/* One byte that may not be there, at each place of each short length. */
+static void every_byte_of_a_text_counts(void **state)
+{
+    static const uint8_t wrong[] = {0x00, 0x80, 0xff};
+
+    (void)state;
+    for (size_t size = 0; size <= 40; size++) {
+        uint8_t text[40];
+
+        memset(text, 'a', sizeof(text));
+        assert_true(event_text_fits(span_of(text, size)));
+        for (size_t at = 0; at < size; at++) {
+            for (size_t i = 0; i < sizeof(wrong); i++) {
+                text[at] = wrong[i];
+                assert_false(event_text_fits(span_of(text, size)));
+            }
+            text[at] = 0x01;
+            assert_true(event_text_fits(span_of(text, size)));
+            text[at] = 'a';
+        }
+        for (size_t at = 0; at + 2 <= size; at++) {
+            memcpy(text + at, "\xc3\xbc", 2);
+            assert_true(event_text_fits(span_of(text, size)));
+            memset(text + at, 'a', 2);
+        }
+    }
+}
+
+/* Only what says that it was checked is not checked. */
+static void a_value_that_does_not_fit_is_not_encoded(void **state)
+{
+    struct policy *p = sample_policy(), *other = sample_policy();
+    struct event ev = {.index = 0};
+    uint8_t row[EVENT_ROW_MAX];
+    size_t size;
+
+    (void)state;
+    ev.values[0].present = true;
+    ev.values[0].number = 1; /* a time that is not rounded */
+    assert_int_equal(event_encode(p, &ev, row, sizeof(row), &size),
+                     SOTTO_EINVAL);
+    ev.fits = other;
+    assert_int_equal(event_encode(p, &ev, row, sizeof(row), &size),
+                     SOTTO_EINVAL);
+    ev.fits = p;
+    assert_int_equal(event_encode(p, &ev, row, sizeof(row), &size), SOTTO_OK);
+    assert_int_equal(event_decode(p, span_of(row, size), &ev), SOTTO_EDECODE);
+    assert_null(ev.fits);
+    policy_free(other);
+    policy_free(p);
+}
+
 static void finds_values_by_role(void **state)
 {
     struct policy *p = sample_policy();
@@ -180,6 +234,8 @@ int main(void)
         cmocka_unit_test(damaged_rows_are_refused_or_fit_the_policy),
         cmocka_unit_test(values_outside_their_field_do_not_fit),
         cmocka_unit_test(knows_utf8),
+        cmocka_unit_test(every_byte_of_a_text_counts),
+        cmocka_unit_test(a_value_that_does_not_fit_is_not_encoded),
         cmocka_unit_test(finds_values_by_role),
         cmocka_unit_test(bucket_agrees_with_a_scan),
     };
