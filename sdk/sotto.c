@@ -361,7 +361,7 @@ struct scratch { /* of one call; on its stack */
 static struct span path_of(const char *key, size_t size,
                            char out[PREFIX_SIZE + SOTTO_KEY_MAX])
 {
-    if (strncmp(key, "context.", 8) == 0)
+    if (size >= 8 && memcmp(key, "context.", 8) == 0)
         return span_of(key, size);
     memcpy(out, PREFIX, PREFIX_SIZE);
     memcpy(out + PREFIX_SIZE, key, size);

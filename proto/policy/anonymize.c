@@ -384,8 +384,8 @@ static bool pseudonym(const struct anonymizer *a, const struct policy_field *f,
         if (made)
             memcpy(v->id, a->person->ids[f->id], sizeof(v->id));
     }
-    if (made)
-        memset(v->id + f->bits / 8, 0, sizeof(v->id) - f->bits / 8);
+    if (made && f->bits == 64)
+        memset(v->id + 8, 0, 8);
     return made;
 }
 

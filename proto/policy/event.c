@@ -117,10 +117,10 @@ static bool number_fits(const struct policy_field *f, int64_t number)
 
 static bool id_fits(const struct policy_field *f, const uint8_t id[16])
 {
-    static const uint8_t zeros[16];
-    size_t size = f->bits / 8;
+    uint64_t above;
 
-    return size == 16 || memcmp(id + size, zeros, 16 - size) == 0;
+    memcpy(&above, id + 8, sizeof(above));
+    return f->bits == 128 || above == 0;
 }
 
 bool event_value_fits(const struct policy_field *f, const struct event_value *v)
@@ -134,22 +134,6 @@ bool event_value_fits(const struct policy_field *f, const struct event_value *v)
         return id_fits(f, v->id);
     default:
         return number_fits(f, v->number);
-    }
-}
-
-/* Bytes of a value in a row. */
-static size_t value_size(const struct policy_field *f,
-                         const struct event_value *v)
-{
-    switch (f->type) {
-    case TYPE_TEXT:
-        return 2 + v->text.size;
-    case TYPE_ID:
-        return f->bits / 8;
-    case TYPE_BOOL:
-        return 1;
-    default:
-        return 8;
     }
 }
 
@@ -167,26 +151,44 @@ static uint16_t take16(const uint8_t *from)
     return le16toh(value);
 }
 
-static void put_value(uint8_t *to, const struct policy_field *f,
-                      const struct event_value *v)
+/* Pseudonyms have 8 or 16 bytes: copied as such, not as so many. */
+static size_t copy_id(uint8_t *to, const uint8_t *from,
+                      const struct policy_field *f)
+{
+    memcpy(to, from, 8);
+    if (f->bits == 128)
+        memcpy(to + 8, from + 8, 8);
+    return f->bits / 8;
+}
+
+/* Writes a present value; returns its bytes in the row, 0 if there is no room
+ * for them. */
+static size_t put_value(uint8_t *to, size_t room, const struct policy_field *f,
+                        const struct event_value *v)
 {
     uint64_t number;
 
     switch (f->type) {
     case TYPE_TEXT:
+        if (room < 2 || v->text.size > room - 2)
+            return 0;
         put16(to, (uint16_t)v->text.size);
         if (v->text.size > 0)
             memcpy(to + 2, v->text.data, v->text.size);
-        break;
+        return 2 + v->text.size;
     case TYPE_ID:
-        memcpy(to, v->id, f->bits / 8);
-        break;
+        return room < f->bits / 8 ? 0 : copy_id(to, v->id, f);
     case TYPE_BOOL:
+        if (room < 1)
+            return 0;
         *to = (uint8_t)v->number;
-        break;
+        return 1;
     default:
+        if (room < sizeof(number))
+            return 0;
         number = htole64((uint64_t)v->number);
         memcpy(to, &number, sizeof(number));
+        return sizeof(number);
     }
 }
 
@@ -207,18 +209,17 @@ enum sotto_err event_encode(const struct policy *p, const struct event *ev,
     memset(presence, 0, at - HEAD_SIZE);
     for (unsigned i = 0; i < event->field_count; i++) {
         const struct event_value *v = &ev->values[i];
-        size_t value_bytes;
+        size_t size_here;
 
         if (!v->present)
             continue;
         if (ev->fits != p && !event_value_fits(&event->fields[i], v))
             return SOTTO_EINVAL;
-        value_bytes = value_size(&event->fields[i], v);
-        if (value_bytes > capacity - at)
+        size_here = put_value(out + at, capacity - at, &event->fields[i], v);
+        if (size_here == 0)
             return SOTTO_ETOOBIG;
         presence[i / 8] |= (uint8_t)(1u << (i % 8));
-        put_value(out + at, &event->fields[i], v);
-        at += value_bytes;
+        at += size_here;
     }
     *size = at;
     return SOTTO_OK;
@@ -229,30 +230,33 @@ static size_t take_value(const uint8_t *from, size_t left,
                          const struct policy_field *f, struct event_value *v)
 {
     uint64_t number;
+    size_t size;
 
     v->text = span_of(NULL, 0);
-    if (f->type == TYPE_TEXT) {
-        if (left < 2)
-            return 0;
-        v->text = span_of(from + 2, take16(from));
-    }
-    if (value_size(f, v) > left)
-        return 0;
     switch (f->type) {
     case TYPE_TEXT:
-        break;
+        if (left < 2)
+            return 0;
+        size = take16(from);
+        v->text = span_of(from + 2, size);
+        return size > left - 2 ? 0 : 2 + size;
     case TYPE_ID:
+        if (left < f->bits / 8)
+            return 0;
         memset(v->id, 0, sizeof(v->id));
-        memcpy(v->id, from, f->bits / 8);
-        break;
+        return copy_id(v->id, from, f);
     case TYPE_BOOL:
+        if (left < 1)
+            return 0;
         v->number = *from;
-        break;
+        return 1;
     default:
+        if (left < sizeof(number))
+            return 0;
         memcpy(&number, from, sizeof(number));
         v->number = (int64_t)le64toh(number);
+        return sizeof(number);
     }
-    return value_size(f, v);
 }
 
 static enum sotto_err take_head(const struct policy *p, struct span row,

@@ -212,6 +212,7 @@ enum sotto_err pattern_compile(struct pattern *p, struct span text,
     memset(p, 0, sizeof(*p));
     if (!more(&r))
         return wrong(&r, "the pattern is empty");
+    p->single = true; /* until another item comes */
     while (more(&r)) {
         struct set set = {{0}};
         struct repeat repeat;
@@ -225,6 +226,10 @@ enum sotto_err pattern_compile(struct pattern *p, struct span text,
             return wrong(&r, "it counts over 63 characters; use + and max");
         for (unsigned i = 0; i < repeat.max; i++)
             add_position(p, &set, i >= repeat.min, repeat.loops);
+        memcpy(p->set, set.words, sizeof(p->set));
+        p->least = repeat.min;
+        p->most = repeat.loops ? SIZE_MAX : repeat.max;
+        p->single = p->single && !more(&r);
     }
     return SOTTO_OK;
 }
@@ -234,10 +239,23 @@ static uint64_t pass(const struct pattern *p, uint64_t next)
     return next | (((next & p->skips) + p->skips) ^ p->skips);
 }
 
+static bool single_match(const struct pattern *p, struct span text)
+{
+    uint64_t all = 1;
+
+    if (text.size < p->least || text.size > p->most)
+        return false;
+    for (size_t i = 0; i < text.size; i++)
+        all &= p->set[text.data[i] / 64] >> (text.data[i] % 64);
+    return all & 1;
+}
+
 bool pattern_match(const struct pattern *p, struct span text)
 {
     uint64_t next = pass(p, 1);
 
+    if (p->single)
+        return single_match(p, text);
     for (size_t i = 0; i < text.size && next; i++) {
         uint64_t took = next & p->accepts[text.data[i]];
 

@@ -11,6 +11,11 @@
 #include "base/buf.h"
 
 struct pattern {
+    /* A pattern of one item, as most are, is a set of bytes and two counts: it
+     * needs none of the tables below, which are slow to reach when cold. */
+    bool single;
+    size_t least, most;    /* bytes */
+    uint64_t set[4];       /* a bit a byte */
     uint64_t accepts[256]; /* positions that take this byte */
     uint64_t skips;        /* positions that may be passed without a byte */
     uint64_t loops;        /* positions that may repeat */
