@@ -335,19 +335,20 @@ void lists_rollback(struct lists *l)
 void lists_seen(struct lists *l, const uint8_t subject[16], struct span item,
                 bool bought, uint64_t stream, uint64_t sequence)
 {
-    struct recent seen = {.stream = stream,
-                          .sequence = sequence,
-                          .after = shelf_applied(l->shelf),
-                          .bought = bought};
+    struct recent seen; /* of its item, size bytes: it is no answer */
 
     if (!subject || item.size == 0 || item.size > RECENT_ITEM_MAX)
         return;
-    memcpy(seen.item, item.data, item.size);
+    seen.stream = stream;
+    seen.sequence = sequence;
+    seen.after = shelf_applied(l->shelf);
+    seen.bought = bought;
     seen.size = (uint8_t)item.size;
+    memcpy(seen.item, item.data, item.size);
     pthread_mutex_lock(&l->lock);
     recents_add(l->recents, subject, &seen);
     pthread_mutex_unlock(&l->lock);
-    sodium_memzero(&seen, sizeof seen);
+    sodium_memzero(seen.item, item.size);
 }
 
 enum sotto_err lists_forget(struct lists *l, const uint8_t subject[16])

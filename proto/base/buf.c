@@ -64,17 +64,6 @@ enum sotto_err buf_reserve(struct buf *b, size_t more)
     return SOTTO_OK;
 }
 
-enum sotto_err buf_append(struct buf *b, const void *bytes, size_t size)
-{
-    enum sotto_err err = buf_reserve(b, size);
-
-    if (err || size == 0)
-        return err;
-    memcpy(b->data + b->size, bytes, size);
-    b->size += size;
-    return SOTTO_OK;
-}
-
 static ssize_t read_again(int fd, void *into, size_t size)
 {
     ssize_t n;

@@ -29,7 +29,21 @@ void buf_clear(struct buf *b); /* size 0, memory kept */
  * bytes appended must not lie in b itself. A buffer for secrets is reserved
  * whole before the first byte: growing leaves a copy behind. */
 enum sotto_err buf_reserve(struct buf *b, size_t more);
-enum sotto_err buf_append(struct buf *b, const void *bytes, size_t size);
+static inline enum sotto_err buf_append(struct buf *b, const void *bytes,
+                                        size_t size)
+{
+    if (size > b->capacity - b->size) {
+        enum sotto_err err = buf_reserve(b, size);
+
+        if (err)
+            return err;
+    }
+    if (size > 0) {
+        memcpy(b->data + b->size, bytes, size);
+        b->size += size;
+    }
+    return SOTTO_OK;
+}
 
 /* Reads a whole file of at most b->max bytes, replacing the contents;
  * SOTTO_EIO, SOTTO_ENOTFOUND, SOTTO_ETOOBIG, SOTTO_ENOMEM leave b empty. */
