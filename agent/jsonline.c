@@ -3,6 +3,7 @@
  * escapes, which are never longer decoded than written. */
 #include "agent/jsonline.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,11 +122,12 @@ static bool read_escape(struct jsonline *j)
     return true;
 }
 
-/* Whether one of eight bytes is not plain ASCII: below 0x20, a quote, a
+/* A top bit for bytes that are not plain ASCII: below 0x20, a quote, a
  * backslash, or above 0x7f. Bytes minus a constant borrow into their top bit
  * ("Determine if a word has a byte less than n", Anderson, Bit Twiddling
- * Hacks); a borrow that runs on only follows a byte that is found anyway. */
-static bool any_special(uint64_t word)
+ * Hacks); a borrow that runs on only marks bytes above one that is right, so
+ * the lowest mark is. */
+static uint64_t specials(uint64_t word)
 {
     const uint64_t ones = UINT64_MAX / 255;
     uint64_t quote = word ^ ones * '"';
@@ -135,29 +137,45 @@ static bool any_special(uint64_t word)
            ones * 0x80;
 }
 
-/* Passes over characters that stand for themselves. */
-static bool pass_plain(struct jsonline *j)
+static bool is_special(uint8_t c)
+{
+    return c < 0x20 || c >= 0x80 || c == '"' || c == '\\';
+}
+
+static const uint8_t *pass_ascii(const uint8_t *at, const uint8_t *end)
 {
     uint64_t word;
 
-    while (j->end - j->at >= (ptrdiff_t)sizeof(word)) {
-        memcpy(&word, j->at, sizeof(word));
-        if (any_special(word))
-            break;
-        j->at += sizeof(word);
-    }
-    while (j->at < j->end && *j->at != '"' && *j->at != '\\') {
-        size_t size = 1;
+    while (end - at >= (ptrdiff_t)sizeof(word)) {
+        uint64_t marks;
 
+        memcpy(&word, at, sizeof(word));
+        marks = specials(le64toh(word));
+        if (marks)
+            return at + __builtin_ctzll(marks) / 8;
+        at += sizeof(word);
+    }
+    while (at < end && !is_special(*at))
+        at++;
+    return at;
+}
+
+/* Passes over characters that stand for themselves. */
+static bool pass_plain(struct jsonline *j)
+{
+    for (;;) {
+        size_t size;
+
+        j->at = pass_ascii(j->at, j->end);
+        if (j->at == j->end || *j->at == '"' || *j->at == '\\')
+            return true;
         if (*j->at < 0x20)
             return wrong(j);
-        if (*j->at >= 0x80)
-            size = event_character_size(j->at, (size_t)(j->end - j->at));
+        size = event_character_size(j->at, (size_t)(j->end - j->at));
         if (size == 0)
             return wrong(j);
         j->at += size;
     }
-    return true;
 }
 
 /* After the opening quote, up to behind the closing one. */
