@@ -73,7 +73,7 @@ static void load_cursor(void *context, const struct spool_cursor *c)
 
     if (cursor_decode(&cursor, c->bytes) == SOTTO_OK &&
         (s = source_of(context, c->source)) != NULL)
-        s->cursor = cursor;
+        cursor_copy(&s->cursor, &cursor);
 }
 
 enum sotto_err batcher_open(struct batcher **out,
@@ -347,7 +347,7 @@ static void take_cursor(struct batcher *b, struct span bytes)
         b->corrupt++;
         return;
     }
-    s->cursor = cursor;
+    cursor_copy(&s->cursor, &cursor);
     b->moved_count += !s->moved;
     s->moved = true;
     b->moved = true;

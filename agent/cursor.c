@@ -2,6 +2,7 @@
  * length, name, count. */
 #include "agent/cursor.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define HEAD_SIZE (16 + 8 + 16 + 1 + 1)
@@ -40,6 +41,13 @@ size_t cursor_encode(const struct import_cursor *c,
         at += size + 8;
     }
     return (size_t)(at - out);
+}
+
+void cursor_copy(struct import_cursor *to, const struct import_cursor *from)
+{
+    memcpy(to, from,
+           offsetof(struct import_cursor, reasons) +
+               from->reason_count * sizeof from->reasons[0]);
 }
 
 enum sotto_err cursor_decode(struct import_cursor *c, struct span bytes)

@@ -10,5 +10,8 @@
 size_t cursor_encode(const struct import_cursor *c,
                      uint8_t out[CURSOR_BYTES_MAX]);
 enum sotto_err cursor_decode(struct import_cursor *c, struct span bytes);
+/* Copies without the reasons that are not there: a cursor comes with every row,
+ * and has seldom any. */
+void cursor_copy(struct import_cursor *to, const struct import_cursor *from);
 
 #endif

@@ -52,30 +52,42 @@ static enum sotto_err damaged(const struct intake_source *s, struct why *why,
         (unsigned long long)(s->position - (s->in_end - s->in_start)), what);
 }
 
-/* Reads more into the free end of `in`. */
-static enum sotto_err fill(struct intake_source *s, struct why *why)
+/* Reads from the file; no bytes at its end. */
+static enum sotto_err file_read(size_t *size, struct intake_source *s,
+                                uint8_t *out, size_t capacity, struct why *why)
 {
-    size_t room = IN_SIZE - s->in_end;
     ssize_t n;
 
-    if (s->fd < 0) {
-        n = (ssize_t)(s->memory.size < room ? s->memory.size : room);
-        if (n > 0) {
-            memcpy(s->in + s->in_end, s->memory.data, (size_t)n);
-            s->memory = span_of(s->memory.data + n, s->memory.size - (size_t)n);
-        }
-    } else {
-        do
-            n = read(s->fd, s->in + s->in_end, room);
-        while (n < 0 && errno == EINTR);
-    }
+    do
+        n = read(s->fd, out, capacity);
+    while (n < 0 && errno == EINTR);
     if (n < 0)
         return why_say(why, SOTTO_EIO, "%s: byte %llu: cannot be read: %s",
                        s->name, (unsigned long long)s->position,
                        strerror(errno));
-    s->in_ended = n == 0;
-    s->in_end += (size_t)n;
-    s->position += (uint64_t)n;
+    *size = (size_t)n;
+    return SOTTO_OK;
+}
+
+/* Reads more into the free end of `in`. */
+static enum sotto_err fill(struct intake_source *s, struct why *why)
+{
+    size_t size = 0, room = IN_SIZE - s->in_end;
+
+    if (s->fd >= 0) {
+        enum sotto_err err = file_read(&size, s, s->in + s->in_end, room, why);
+
+        if (err)
+            return err;
+    } else {
+        size = s->memory.size < room ? s->memory.size : room;
+        if (size > 0)
+            memcpy(s->in + s->in_end, s->memory.data, size);
+        s->memory = span_of(s->memory.data + size, s->memory.size - size);
+    }
+    s->in_ended = size == 0;
+    s->in_end += size;
+    s->position += size;
     return SOTTO_OK;
 }
 
@@ -88,13 +100,29 @@ static enum sotto_err refill(struct intake_source *s, struct why *why)
     return fill(s, why);
 }
 
+/* What is not packed goes past `in` once that is empty. */
+static enum sotto_err read_into(size_t *size, struct intake_source *s,
+                                uint8_t *out, size_t capacity, struct why *why)
+{
+    enum sotto_err err = file_read(size, s, out, capacity, why);
+
+    if (err)
+        return err;
+    s->position += *size;
+    s->in_ended = s->ended = *size == 0;
+    return SOTTO_OK;
+}
+
 static enum sotto_err decode_plain(size_t *size, struct intake_source *s,
                                    uint8_t *out, size_t capacity,
                                    struct why *why)
 {
     size_t n;
-    enum sotto_err err = refill(s, why);
+    enum sotto_err err;
 
+    if (s->in_start == s->in_end && s->fd >= 0 && !s->in_ended)
+        return read_into(size, s, out, capacity, why);
+    err = refill(s, why);
     if (err)
         return err;
     n = s->in_end - s->in_start;

@@ -224,8 +224,9 @@ static enum drop_reason anonymize_import(struct take *t,
     if (sessions.current != reserved)
         atomic_compare_exchange_strong(&counters->session, &reserved,
                                        reserved - 1);
-    atomic_fetch_add_explicit(&counters->fields_emptied, emptied,
-                              memory_order_relaxed);
+    if (emptied)
+        atomic_fetch_add_explicit(&counters->fields_emptied, emptied,
+                                  memory_order_relaxed);
     return drop;
 }
 
