@@ -1,6 +1,7 @@
 /* See core.h. */
 #include "agent/core.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,8 @@ static void turn(struct core *c)
     uv_mutex_unlock(&c->turn_lock);
     if (committed && c->uplink)
         uplink_kick(c->uplink);
+    if (!err && c->producers == 0 && batcher_idle(c->batcher))
+        uv_timer_stop(&c->drain);
 }
 
 static void drain_on_loop(uv_timer_t *timer)
@@ -48,6 +51,29 @@ static void drain_on_loop(uv_timer_t *timer)
 static void wake_on_loop(uv_async_t *wake)
 {
     turn(wake->data);
+}
+
+static void look_often(struct core *c)
+{
+    int64_t every = c->settings.batch_age_ms / 4;
+
+    if (every < DRAIN_MIN_MS)
+        every = DRAIN_MIN_MS;
+    if (every > DRAIN_MAX_MS)
+        every = DRAIN_MAX_MS;
+    uv_timer_start(&c->drain, drain_on_loop, (uint64_t)every, (uint64_t)every);
+}
+
+void core_produce_begin(struct core *c)
+{
+    if (c->producers++ == 0)
+        look_often(c);
+}
+
+void core_produce_end(struct core *c)
+{
+    assert(c->producers > 0);
+    c->producers--; /* the timer stops when all of it is drained */
 }
 
 enum sotto_err core_sync(struct core *c, int64_t timeout_ms)
@@ -317,12 +343,6 @@ static enum sotto_err open_uplink(struct core *c, struct why *why)
 
 static void start_timers(struct core *c)
 {
-    int64_t every = c->settings.batch_age_ms / 4;
-
-    if (every < DRAIN_MIN_MS)
-        every = DRAIN_MIN_MS;
-    if (every > DRAIN_MAX_MS)
-        every = DRAIN_MAX_MS;
     uv_timer_init(c->loop, &c->drain);
     uv_async_init(c->loop, &c->wake, wake_on_loop);
     c->drain.data = c;
@@ -332,7 +352,7 @@ static void start_timers(struct core *c)
     c->expire.data = c;
     uv_timer_start(&c->expire, expire_on_loop, EXPIRE_EVERY_MS,
                    EXPIRE_EVERY_MS);
-    uv_timer_start(&c->drain, drain_on_loop, (uint64_t)every, (uint64_t)every);
+    look_often(c); /* the ring may hold what survived the last run */
 }
 
 static void core_free(struct core *c)

@@ -27,9 +27,10 @@ struct core {
     struct take take;
     struct batcher *batcher;
     struct uplink *uplink; /* NULL when offline was asked for */
-    uv_timer_t drain;      /* looks at the ring */
-    uv_timer_t expire;     /* gives up what is too old */
-    uv_async_t wake;       /* somebody waits for a flush */
+    uv_timer_t drain;      /* looks at the ring while something may come */
+    unsigned producers;
+    uv_timer_t expire; /* gives up what is too old */
+    uv_async_t wake;   /* somebody waits for a flush */
     atomic_bool flush_wanted;
     uv_mutex_t turn_lock;
     uv_cond_t turned;         /* after each turn; for core_sync */
@@ -50,6 +51,13 @@ enum sotto_err core_open(struct core **out, uv_loop_t *loop, const char *dir,
 /* Seals what is left, then closes; stopped runs on the loop, and the core is
  * gone after it. */
 void core_stop(struct core *c, void (*stopped)(void *owner), void *owner);
+
+/* Announces a producer that calls take_event or take_import, or its end: it may
+ * not call the system to wake the loop, so the loop looks at the ring from time
+ * to time, and only while there is a producer or something left to drain. Loop
+ * thread. */
+void core_produce_begin(struct core *c);
+void core_produce_end(struct core *c);
 
 /* Waits until everything taken before the call is durable in the spool, or
  * the deadline. Any thread but the loop's. SOTTO_ETIMEOUT; SOTTO_EFULL when

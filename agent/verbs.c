@@ -220,6 +220,7 @@ static void job_on_loop(uv_work_t *work, int status)
     struct import_job *job = work->data;
 
     (void)status;
+    core_produce_end(job->core);
     if (job->err)
         control_end(job->call, err_exit(job->err), report_json(&job->report),
                     job->why.text);
@@ -295,8 +296,10 @@ static void verb_import(void *owner, struct control_call *call)
     job->work.data = job;
     err = job_prepare(job);
     if (!err && uv_queue_work(job->core->loop, &job->work, job_on_worker,
-                              job_on_loop) == 0)
+                              job_on_loop) == 0) {
+        core_produce_begin(job->core);
         return;
+    }
     control_end(call, err_exit(err ? err : SOTTO_ENOMEM), NULL,
                 *job->why.text ? job->why.text : err_text(err));
     job_free(job);

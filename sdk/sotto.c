@@ -231,8 +231,10 @@ open_handle(struct sotto **out, const struct sotto_options *o, struct why *why)
         return err;
     }
     err = open_core(s, o, why);
-    if (!err)
+    if (!err) {
+        core_produce_begin(s->core); /* the app, until the end */
         err = start_thread(s);
+    }
     if (err) {
         free_parts(s);
         free_handle(s);
