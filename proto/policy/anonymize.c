@@ -477,7 +477,10 @@ static enum drop_reason make_values(const struct anonymizer *a,
     for (unsigned i = 0; i < event->field_count; i++) {
         const struct policy_field *f = &event->fields[i];
         struct event_value *v = &ev->values[i];
-        enum drop_reason reason = purpose_check(a, f->purpose, time_ms);
+        /* the event's own purpose was looked at before */
+        enum drop_reason reason = f->purpose == event->purpose
+                                      ? DROP_NOT
+                                      : purpose_check(a, f->purpose, time_ms);
         const struct raw_field *given;
 
         v->present = false;

@@ -140,6 +140,14 @@ static bool dict_has_room(const struct dict *d, uint32_t count, size_t bytes)
            bytes <= d->bytes.max - d->bytes.size;
 }
 
+/* Whether there is room whatever the event holds. */
+static bool has_room_for_any(const struct batch *b, unsigned fields)
+{
+    return b->count < b->events_max && fields <= b->cells_max - b->cell_count &&
+           dict_has_room(&b->texts, fields, fields * TEXT_SIZE_MAX) &&
+           dict_has_room(&b->ids, fields, fields * sizeof(uint8_t[16]));
+}
+
 /* Whether ev fits the policy, and is sure to find room. */
 static enum sotto_err check_event(const struct batch *b, const struct event *ev)
 {
@@ -152,6 +160,8 @@ static enum sotto_err check_event(const struct batch *b, const struct event *ev)
         (uint64_t)ev->consent >> p->purpose_count)
         return SOTTO_EINVAL;
     event = &p->events[ev->index];
+    if (ev->fits == p && has_room_for_any(b, event->field_count))
+        return SOTTO_OK;
     for (unsigned i = 0; i < event->field_count; i++) {
         const struct event_value *v = &ev->values[i];
 
@@ -169,7 +179,7 @@ static enum sotto_err check_event(const struct batch *b, const struct event *ev)
     }
     if (b->count == b->events_max || cells > b->cells_max - b->cell_count ||
         !dict_has_room(&b->texts, texts, text_bytes) ||
-        !dict_has_room(&b->ids, ids, (size_t)ids * 16))
+        !dict_has_room(&b->ids, ids, ids * sizeof(uint8_t[16])))
         return SOTTO_EFULL;
     return SOTTO_OK;
 }
