@@ -169,6 +169,7 @@ static void keeps_no_text_of_an_event_that_found_no_room(void **state)
         ev.values[4].text = span_text(item);
         ev.values[5].present = true;
         ev.values[5].text = span_text(category);
+        ev.fits = p;
         buf_clear(&before);
         assert_int_equal(batch_encode(b, &c, &before), SOTTO_OK);
         err = batch_add(b, &ev);

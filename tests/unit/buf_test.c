@@ -112,6 +112,27 @@ static void holds_what_was_appended_in_pieces(void **state)
     buf_fini(&b);
 }
 
+static void every_byte_of_a_span_counts(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size <= 40; size++) {
+        uint8_t *a = calloc(1, size + 1), *b = calloc(1, size + 1);
+
+        assert_non_null(a);
+        assert_non_null(b);
+        /* ending where the memory ends, so that reading on is seen */
+        assert_true(span_equal(span_of(a + 1, size), span_of(b + 1, size)));
+        for (size_t at = 0; at < size; at++) {
+            b[1 + at] = 0x80;
+            assert_false(
+                span_equal(span_of(a + 1, size), span_of(b + 1, size)));
+            b[1 + at] = 0;
+        }
+        free(a);
+        free(b);
+    }
+}
+
 static void spans_compare_by_content(void **state)
 {
     (void)state;
@@ -200,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_zeroed_struct_with_a_limit_is_empty_and_usable),
         cmocka_unit_test(holds_what_was_appended_in_pieces),
         cmocka_unit_test(spans_compare_by_content),
+        cmocka_unit_test(every_byte_of_a_span_counts),
         cmocka_unit_test_setup_teardown(reads_back_the_file_it_replaced,
                                         make_place, drop_place),
         cmocka_unit_test_setup_teardown(
