@@ -52,11 +52,12 @@ void cursor_copy(struct import_cursor *to, const struct import_cursor *from)
 
 enum sotto_err cursor_decode(struct import_cursor *c, struct span bytes)
 {
-    const uint8_t *at = bytes.data, *end = bytes.data + bytes.size;
+    const uint8_t *at = bytes.data, *end;
 
     memset(c, 0, sizeof *c);
     if (bytes.size < HEAD_SIZE || at[41] > CURSOR_REASONS_MAX)
         return SOTTO_EDECODE;
+    end = at + bytes.size;
     memcpy(c->source, at, 16);
     c->row = take_u64(at + 16);
     memcpy(c->running, at + 24, 16);
