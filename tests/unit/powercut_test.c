@@ -33,16 +33,22 @@
 #define FAR_MS (INT64_C(1) << 40)
 
 struct tally {
-    unsigned cuts, operations;
+    unsigned cuts, torn, operations;
     uint64_t lost, doubled;
 };
 
+static struct tally all; /* of both tests, for the line at the end */
+
 static void tally_check(const char *name, const struct tally *t)
 {
-    printf("powercut: under the %s, cuts %u, operations %u, lost %llu, "
-           "doubled %llu\n",
-           name, t->cuts, t->operations, (unsigned long long)t->lost,
+    printf("power cuts under the %s: cuts %u, torn %u, operations %u, lost "
+           "%llu, doubled %llu\n",
+           name, t->cuts, t->torn, t->operations, (unsigned long long)t->lost,
            (unsigned long long)t->doubled);
+    all.cuts += t->cuts;
+    all.torn += t->torn;
+    all.lost += t->lost;
+    all.doubled += t->doubled;
     assert_int_equal(t->lost, 0);
     assert_int_equal(t->doubled, 0);
 }
@@ -51,8 +57,11 @@ static void tally_check(const char *name, const struct tally *t)
  * decides on each block. */
 static void power(struct faultdisk *disk, uint64_t *rng, struct tally *t)
 {
-    faultdisk_power(disk, sample_below(rng, 3) ? sample_random(rng) | 1 : 0);
+    bool torn = sample_below(rng, 3) != 0;
+
+    faultdisk_power(disk, torn ? sample_random(rng) | 1 : 0);
     t->cuts++;
+    t->torn += torn;
 }
 
 /* Which disk operation is cut: within a few commits, or late enough that a
@@ -610,5 +619,10 @@ int main(void)
         cmocka_unit_test(the_log_keeps_what_it_said),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+    printf("powercut: cuts %u, torn %u, lost %llu, doubled %llu\n", all.cuts,
+           all.torn, (unsigned long long)all.lost,
+           (unsigned long long)all.doubled);
+    return failed;
 }
