@@ -50,7 +50,7 @@ enum sotto_err aggregator_init(const char *dir, struct why *why)
                        strerror(errno));
     err = dirlock_take(&lock, dir, true, why);
     if (!err)
-        err = settings_load(&settings, dir, why);
+        err = aggregator_settings_load(&settings, dir, why);
     if (!err)
         err = store_create(dir, settings.store_key, why);
     if (!err)
@@ -245,7 +245,7 @@ enum sotto_err aggregator_open(struct aggregator **out, uv_loop_t *loop,
     }
     err = dirlock_take(&a->lock, dir, false, why);
     if (!err)
-        err = settings_load(&a->settings, dir, why);
+        err = aggregator_settings_load(&a->settings, dir, why);
     if (!err)
         err = open_parts(a, link, why);
     if (err) {

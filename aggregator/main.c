@@ -268,7 +268,7 @@ static int verb_init(int argc, const char *const *argv)
     (void)argc;
     (void)argv;
     if (!err)
-        err = settings_load(&s, tool.dir, &why);
+        err = aggregator_settings_load(&s, tool.dir, &why);
     if (err)
         return tool_complain(&tool, err, why.text);
     printf("made %s; the key of the data at rest is %s: keep it outside "
@@ -378,10 +378,10 @@ static int verb_check_config(int argc, const char *const *argv)
 
     (void)argc;
     (void)argv;
-    err = settings_load(&s, tool.dir, &why);
+    err = aggregator_settings_load(&s, tool.dir, &why);
     if (err)
         return tool_complain(&tool, err, why.text);
-    settings_print(&s);
+    aggregator_settings_print(&s);
     return 0;
 }
 

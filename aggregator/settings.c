@@ -67,8 +67,8 @@ static enum sotto_err copy_text(struct settings *s, size_t i,
     return SOTTO_OK;
 }
 
-enum sotto_err settings_load(struct settings *s, const char *dir,
-                             struct why *why)
+enum sotto_err aggregator_settings_load(struct settings *s, const char *dir,
+                                        struct why *why)
 {
     struct filled into = {.agents_max = 20000};
     struct yaml *doc = NULL;
@@ -92,7 +92,7 @@ enum sotto_err settings_load(struct settings *s, const char *dir,
     return err;
 }
 
-void settings_print(const struct settings *s)
+void aggregator_settings_print(const struct settings *s)
 {
     for (size_t i = 0; i < TEXTS; i++) {
         const char *value = (const char *)s + texts[i].offset;

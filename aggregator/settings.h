@@ -13,8 +13,8 @@ struct settings {
 };
 
 /* Defaults, then the file. SOTTO_EINVAL with file, line, key and mend. */
-enum sotto_err settings_load(struct settings *s, const char *dir,
-                             struct why *why);
-void settings_print(const struct settings *s);
+enum sotto_err aggregator_settings_load(struct settings *s, const char *dir,
+                                        struct why *why);
+void aggregator_settings_print(const struct settings *s);
 
 #endif
