@@ -12,6 +12,7 @@
 #include "base/log.h"
 
 #define FOLD_CHUNKS 64               /* between two looks at whether we stop */
+#define FOLD_AGAIN_MS 1000           /* after an error */
 #define PRUNE_AFTER_MS (37 * DAY_MS) /* spool age and replay window */
 
 /* ---- init ---- */
@@ -72,6 +73,11 @@ static void fold_on_worker(uv_work_t *work)
 
 static void finish_stopping(struct aggregator *a);
 
+static void again_on_loop(uv_timer_t *timer)
+{
+    aggregator_fold(timer->data);
+}
+
 static void fold_on_loop(uv_work_t *work, int status)
 {
     struct aggregator *a = work->data;
@@ -79,7 +85,8 @@ static void fold_on_loop(uv_work_t *work, int status)
     (void)status;
     a->folding = false;
     if (a->fold_err)
-        log_error("views", "folding failed: %s", err_text(a->fold_err));
+        log_error("views", "folding failed: %s; trying again",
+                  err_text(a->fold_err));
     if (a->stopping) {
         a->parts--;
         finish_stopping(a);
@@ -87,7 +94,9 @@ static void fold_on_loop(uv_work_t *work, int status)
     }
     if (a->publisher)
         publisher_folded(a->publisher);
-    if (a->fold_again && !a->fold_err)
+    if (a->fold_err)
+        uv_timer_start(&a->again, again_on_loop, FOLD_AGAIN_MS, 0);
+    else if (a->fold_again)
         aggregator_fold(a);
 }
 
@@ -257,6 +266,8 @@ enum sotto_err aggregator_open(struct aggregator **out, uv_loop_t *loop,
         aggregator_free(a);
         return err;
     }
+    uv_timer_init(loop, &a->again);
+    a->again.data = a;
     aggregator_fold(a); /* what was committed before the last stop */
     *out = a;
     return SOTTO_OK;
@@ -283,21 +294,14 @@ static void part_on_closed(void *owner)
     finish_stopping(a);
 }
 
-static void none_on_loop(uv_handle_t *handle)
+static void again_on_closed(uv_handle_t *handle)
 {
-    struct aggregator *a = handle->data;
-
-    free(handle);
-    part_on_closed(a);
+    part_on_closed(handle->data);
 }
 
 void aggregator_stop(struct aggregator *a, void (*stopped)(void *owner),
                      void *owner)
 {
-    uv_timer_t *last = malloc(sizeof *last);
-
-    if (!last)
-        abort(); /* 150 bytes at the very end */
     a->stopping = true;
     a->stopped = stopped;
     a->owner = owner;
@@ -310,8 +314,6 @@ void aggregator_stop(struct aggregator *a, void (*stopped)(void *owner),
         a->parts++;
         ingest_close(a->ingest, part_on_closed, a);
     }
-    /* So that stopped always runs from the loop, whatever had to close. */
-    uv_timer_init(a->loop, last);
-    last->data = a;
-    uv_close((uv_handle_t *)last, none_on_loop);
+    /* So stopped always runs from the loop, whatever else had to close. */
+    uv_close((uv_handle_t *)&a->again, again_on_closed);
 }

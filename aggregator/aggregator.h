@@ -29,6 +29,7 @@ struct aggregator {
     struct ingest *ingest;       /* NULL: no link was asked for */
     struct publisher *publisher; /* NULL likewise */
     uv_work_t fold;
+    uv_timer_t again; /* folds once more after an error */
     bool folding, fold_again;
     enum sotto_err fold_err;
     bool training; /* one at a time */

@@ -255,9 +255,11 @@ static void end_check(struct views *v)
         advance(v, given + 1, given);
 }
 
+static enum sotto_err reload(struct views *v);
+
 enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more)
 {
-    enum sotto_err err = v->broken;
+    enum sotto_err err = v->broken ? reload(v) : SOTTO_OK;
     uint64_t number = 0;
     bool bad;
 
@@ -287,7 +289,7 @@ enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more)
 
 /* --- open, close -------------------------------------------------------- */
 
-static enum sotto_err applied_read(struct views *v, size_t i)
+static enum sotto_err applied_read(struct views *v, size_t i, struct slot *slot)
 {
     sqlite3_stmt *q =
         store_prepare(v->store, "SELECT applied_upto FROM view WHERE name = ?");
@@ -296,12 +298,12 @@ static enum sotto_err applied_read(struct views *v, size_t i)
     sqlite3_bind_text(q, 1, all[i]->name, -1, SQLITE_STATIC);
     err = store_row(q);
     if (!err) {
-        v->slots[i].applied = (uint64_t)sqlite3_column_int64(q, 0);
+        slot->applied = (uint64_t)sqlite3_column_int64(q, 0);
         store_done(q);
     } else if (err != SOTTO_ENOTFOUND) {
         return err;
     }
-    return mark_check(v, i, v->slots[i].applied);
+    return mark_check(v, i, slot->applied);
 }
 
 /* Both rows of a view go in one transaction, so that it is whole or absent. */
@@ -327,13 +329,12 @@ static enum sotto_err erase_saved(struct views *v, size_t view)
     return err;
 }
 
-static enum sotto_err load_view(struct views *v, size_t i)
+static enum sotto_err load_view(struct views *v, size_t i, struct slot *slot)
 {
-    struct slot *slot = &v->slots[i];
     enum sotto_err err = all[i]->open(&slot->state);
 
     if (!err)
-        err = applied_read(v, i);
+        err = applied_read(v, i, slot);
     if (!err)
         err = all[i]->load(slot->state, v->store);
     if (err != SOTTO_ECRYPTO && err != SOTTO_EDECODE && err != SOTTO_EVERSION)
@@ -347,6 +348,33 @@ static enum sotto_err load_view(struct views *v, size_t i)
     slot->applied = 0;
     err = erase_saved(v, i);
     return err ? err : all[i]->open(&slot->state);
+}
+
+/* After a fold that broke off in the middle of a chunk: from the checkpoints
+ * once more. Readers keep what there is until the other is whole. */
+static enum sotto_err reload(struct views *v)
+{
+    struct slot fresh[VIEW_COUNT] = {{NULL, 0}};
+    enum sotto_err err = SOTTO_OK;
+
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++)
+        err = load_view(v, i, &fresh[i]);
+    if (!err) {
+        views_lock(v);
+        for (size_t i = 0; i < VIEW_COUNT; i++) {
+            void *half = v->slots[i].state;
+
+            v->slots[i].state = fresh[i].state;
+            v->slots[i].applied = fresh[i].applied;
+            fresh[i].state = half;
+        }
+        views_unlock(v);
+        v->unsaved_chunks = 0;
+        v->broken = SOTTO_OK;
+    }
+    for (size_t i = 0; i < VIEW_COUNT; i++)
+        all[i]->close(fresh[i].state);
+    return err;
 }
 
 enum sotto_err views_open(struct views **out, const char *dir,
@@ -366,7 +394,7 @@ enum sotto_err views_open(struct views **out, const char *dir,
     pthread_mutex_init(&v->lock, NULL);
     err = store_open(&v->store, dir, key_file, why);
     for (size_t i = 0; i < VIEW_COUNT && !err; i++) {
-        err = load_view(v, i);
+        err = load_view(v, i, &v->slots[i]);
         if (err)
             why_say(why, err, "%s: the view %s cannot be loaded: %s", dir,
                     all[i]->name, err_text(err));

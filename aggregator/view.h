@@ -55,7 +55,7 @@ void views_close(struct views *v); /* checkpoints; accepts NULL */
  * every few seconds of folding or thousand chunks. *more: there are more.
  * Called on one thread at a time. A chunk that does not open or decode is
  * logged, counted and passed over. SOTTO_ENOMEM leaves a view half folded:
- * from then on every call fails, nothing is saved, and the owner opens again.
+ * nothing of it is saved, and the next call begins with the checkpoints again.
  * A failed checkpoint (SOTTO_EFULL, SOTTO_EIO, …) is tried again later. */
 enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more);
 enum sotto_err views_checkpoint(struct views *v);
