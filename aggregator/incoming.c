@@ -16,12 +16,21 @@ void incoming_fini(struct incoming *m)
     buf_wipe(&m->plain);
 }
 
+/* A refusal for good is a judgement of the bytes; a lack of memory here says
+ * nothing about them, and the agent sends again. */
+static enum refusal refusal_for(enum sotto_err err)
+{
+    return err == SOTTO_ENOMEM ? REFUSAL_BUSY : REFUSAL_UNDECODABLE;
+}
+
 static enum refusal open_batch(struct incoming *m)
 {
     struct batch_view *view = NULL;
+    enum sotto_err err =
+        batch_decode(&view, span_of(m->plain.data, m->plain.size), m->policy);
 
-    if (batch_decode(&view, span_of(m->plain.data, m->plain.size), m->policy))
-        return REFUSAL_UNDECODABLE;
+    if (err)
+        return refusal_for(err);
     m->events = batch_view_count(view);
     m->counters = *batch_view_counters(view);
     batch_view_free(view);
@@ -53,10 +62,8 @@ static enum refusal open_sealed(struct incoming *m)
     if (!err)
         err = payload_unzip(
             &m->plain, span_of(m->payload.data, m->payload.size), PAYLOAD_MAX);
-    if (err == SOTTO_ENOMEM)
-        return REFUSAL_BUSY;
     if (err)
-        return REFUSAL_UNDECODABLE;
+        return refusal_for(err);
     if (m->e.kind == KIND_BATCH)
         return open_batch(m);
     return m->plain.size == 16 ? REFUSAL_NONE : REFUSAL_UNDECODABLE;

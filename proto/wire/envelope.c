@@ -161,6 +161,8 @@ enum sotto_err payload_unzip(struct buf *out, struct span zipped, size_t max)
     if (err)
         return err;
     got = ZSTD_decompress(out->data, (size_t)size, zipped.data, zipped.size);
+    if (ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation)
+        return SOTTO_ENOMEM; /* says nothing about the payload */
     if (ZSTD_isError(got) || got != size)
         return SOTTO_EDECODE;
     out->size = got;
