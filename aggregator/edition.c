@@ -229,14 +229,16 @@ static void note_agent(void *context, uint32_t agent)
 static enum sotto_err put_subject(struct writing *w, const uint8_t *subject)
 {
     struct views *views = w->e->views;
-    const struct profiles *profiles = views_profiles(views);
-    const struct interactions *x = views_interactions(views);
+    const struct profiles *profiles;
+    const struct interactions *x;
     struct seen_by seen = {.count = 0};
     uint64_t streams[PROFILE_AGENTS], sequences[PROFILE_AGENTS];
     uint32_t number;
     enum sotto_err err = SOTTO_OK;
 
     views_lock(views);
+    profiles = views_profiles(views);
+    x = views_interactions(views);
     number = profiles_find(profiles, subject);
     if (number != DICT_NONE) {
         profiles_agents(profiles, number, note_agent, &seen);
@@ -394,6 +396,7 @@ static enum sotto_err make(struct writing *w)
 enum sotto_err edition_make(struct edition *e)
 {
     struct writing *w = calloc(1, sizeof *w);
+    uint64_t published = e->published;
     enum sotto_err err = SOTTO_OK;
 
     if (!w)
@@ -414,6 +417,8 @@ enum sotto_err edition_make(struct edition *e)
         err = make(w);
     if (err && w->in_transaction > 0)
         store_rollback(e->store);
+    if (err) /* the news are still to be told */
+        e->published = published;
     recommend_close(w->state);
     live_model_release(w->model);
     buf_fini(&w->body);

@@ -40,7 +40,7 @@ struct publisher {
     uint32_t *agents, *restart;
     uint64_t *floors;
     struct buf container;
-    enum sotto_err err;
+    enum sotto_err err; /* of the last edition, or why it was not begun */
     bool running, closing;
     bool policy_news, model_news, folded;
     bool taken_policy, taken_model; /* by the edition under way */
@@ -181,10 +181,23 @@ static void look_on_loop(uv_timer_t *timer)
 
 static void note_last(void *context, uint32_t agent, uint64_t last)
 {
-    struct reader *r = reader_of(context, agent);
+    struct publisher *p = context;
+    struct reader *r = reader_of(p, agent);
 
     if (r)
         r->sync.last = last;
+    else
+        p->err = SOTTO_ENOMEM;
+}
+
+/* What the stored documents have come to. */
+static enum sotto_err read_last(struct publisher *p)
+{
+    enum sotto_err err;
+
+    p->err = SOTTO_OK;
+    err = documents_last(p->use.store, note_last, p);
+    return err ? err : p->err;
 }
 
 static bool wanted(const struct publisher *p)
@@ -211,6 +224,9 @@ static void edition_on_loop(uv_work_t *work, int status)
     struct publisher *p = work->data;
     enum sotto_err err = status ? SOTTO_ECLOSED : p->err;
 
+    if (!err)
+        err = read_last(p);
+    p->err = err;
     p->running = false;
     p->last_duration_ms = mono() - p->started_ms;
     p->stats.runs++;
@@ -226,7 +242,6 @@ static void edition_on_loop(uv_work_t *work, int status)
         for (uint32_t i = 0; i < p->edition.restart_count; i++)
             p->readers[p->restart[i]].restart = false;
     }
-    documents_last(p->use.store, note_last, p);
     if (p->closing) {
         finish_closing(p);
         return;
@@ -268,14 +283,29 @@ static enum sotto_err list_agents(struct publisher *p)
     return SOTTO_OK;
 }
 
+/* Empty if there is none yet. */
+static enum sotto_err read_policy(struct publisher *p)
+{
+    enum sotto_err err = policies_container(p->use.policies, &p->container);
+
+    if (err)
+        buf_clear(&p->container);
+    return err == SOTTO_ENOTFOUND ? SOTTO_OK : err;
+}
+
 static void run(struct publisher *p)
 {
     struct edition *e = &p->edition;
 
-    if (p->running || p->closing || !wanted(p) || list_agents(p))
+    if (p->running || p->closing || !wanted(p))
         return;
-    if (policies_container(p->use.policies, &p->container))
-        buf_clear(&p->container);
+    p->err = list_agents(p);
+    if (!p->err)
+        p->err = read_policy(p);
+    if (p->err) {
+        run_soon(p);
+        return;
+    }
     e->policy_container = span_of(p->container.data, p->container.size);
     e->policy = p->taken_policy = p->policy_news;
     e->model = p->taken_model = p->model_news;
@@ -295,7 +325,7 @@ static void pause_on_loop(uv_timer_t *timer)
 }
 
 /* After a pause in proportion to the last run: news never take more than a
- * third of a worker. */
+ * third of a worker. After an error a longer one. */
 static void run_soon(struct publisher *p)
 {
     int64_t pause = 2 * p->last_duration_ms;
@@ -306,6 +336,8 @@ static void run_soon(struct publisher *p)
         pause = PAUSE_MIN_MS;
     if (p->policy_news || p->model_news)
         pause = 1;
+    if (p->err)
+        pause = RETRY_MS;
     uv_timer_start(&p->pause, pause_on_loop, (uint64_t)pause, 0);
 }
 
@@ -321,6 +353,8 @@ void publisher_agent(struct publisher *p, uint32_t agent)
 
     if (r)
         r->restart = true;
+    else /* to everybody then, which is as good */
+        p->policy_news = p->model_news = true;
     run_soon(p);
 }
 
@@ -361,7 +395,13 @@ enum sotto_err publisher_open(struct publisher **out,
                                   .policies = parts->policies,
                                   .by_segment = &p->by_segment,
                                   .published = edition_published(parts->store)};
-    documents_last(parts->store, note_last, p);
+    err = read_last(p);
+    if (err) {
+        store_close(p->writer);
+        free(p->readers);
+        free(p);
+        return err;
+    }
     uv_timer_init(parts->loop, &p->look);
     uv_timer_init(parts->loop, &p->pause);
     p->look.data = p->pause.data = p;
