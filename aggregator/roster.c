@@ -62,10 +62,29 @@ static enum sotto_err load_row(struct roster *r, sqlite3_stmt *q)
     return add_row(r, &row);
 }
 
+/* The agents of the store that are not in memory: at open all; later one that
+ * was committed when there was no memory for it. */
+static enum sotto_err read_new(struct roster *r)
+{
+    uint32_t newest = r->count ? r->rows[r->count - 1].number : 0;
+    sqlite3_stmt *q =
+        store_prepare(r->store, "SELECT number, name, sign_pk, box_pk, "
+                                "enrolled_ms, revoked_ms FROM agent "
+                                "WHERE number > ?1 ORDER BY number");
+    enum sotto_err err;
+
+    if (q)
+        sqlite3_bind_int64(q, 1, newest);
+    while ((err = store_row(q)) == SOTTO_OK)
+        if ((err = load_row(r, q)) != SOTTO_OK)
+            break;
+    store_done(q);
+    return err == SOTTO_ENOTFOUND ? SOTTO_OK : err;
+}
+
 enum sotto_err roster_open(struct roster **out, struct store *store)
 {
     struct roster *r = calloc(1, sizeof *r);
-    sqlite3_stmt *q;
     enum sotto_err err;
 
     if (!r)
@@ -73,14 +92,8 @@ enum sotto_err roster_open(struct roster **out, struct store *store)
     r->store = store;
     dict_init(&r->by_key, ROSTER_MAX, (size_t)ROSTER_MAX * KEY_ID_SIZE,
               randombytes_random());
-    q = store_prepare(store, "SELECT number, name, sign_pk, box_pk, "
-                             "enrolled_ms, revoked_ms FROM agent "
-                             "ORDER BY number");
-    while ((err = store_row(q)) == SOTTO_OK)
-        if ((err = load_row(r, q)) != SOTTO_OK)
-            break;
-    if (err != SOTTO_ENOTFOUND) {
-        store_done(q);
+    err = read_new(r);
+    if (err) {
         roster_close(r);
         return err;
     }
@@ -207,6 +220,9 @@ enum sotto_err roster_redeem(struct roster *r, const struct enrol *request,
     enum sotto_err err;
 
     *refusal = REFUSAL_NONE;
+    err = read_new(r);
+    if (err)
+        return err;
     peer_init(&row.peer, request->sign_pk, request->box_pk);
     hash_bytes(hash, span_of(request->secret, 32), span_of(NULL, 0));
     q = store_prepare(r->store, "SELECT name, uses, expires_ms FROM token "
@@ -237,7 +253,7 @@ enum sotto_err roster_redeem(struct roster *r, const struct enrol *request,
     choose_name(r, wanted, row.name);
     err = insert_agent(r, &row, hash);
     if (!err)
-        err = add_row(r, &row);
+        err = add_row(r, &row); /* failing, the next call reads it */
     *agent = err ? NULL : &r->rows[r->count - 1];
     return err;
 }
