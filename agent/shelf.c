@@ -23,7 +23,8 @@ enum statement {
     WRITE_APPLIED,
     WRITE_READ,
     WRITE_COUNT,
-    LOOK, /* the reader's */
+    WRITE_ROLLBACK, /* ready before memory is short */
+    LOOK,           /* the reader's */
     STATEMENT_COUNT
 };
 
@@ -39,6 +40,7 @@ static const char *const statements[STATEMENT_COUNT] = {
     [WRITE_APPLIED] = "UPDATE applied SET number = ?",
     [WRITE_READ] = SELECT_DOCUMENT,
     [WRITE_COUNT] = "SELECT count(*) FROM document WHERE kind = ?",
+    [WRITE_ROLLBACK] = "ROLLBACK",
     [LOOK] = SELECT_DOCUMENT,
 };
 
@@ -314,7 +316,7 @@ enum sotto_err shelf_commit(struct shelf *s, uint64_t applied)
 void shelf_rollback(struct shelf *s)
 {
     if (!sqlite3_get_autocommit(s->writer))
-        (void)run(s->writer, "ROLLBACK");
+        (void)step_once(s->statements[WRITE_ROLLBACK]);
 }
 
 enum sotto_err shelf_scrub(struct shelf *s)

@@ -19,6 +19,7 @@
 #include "base/dict.h"
 
 #define STORE_VERSION 2 /* 1 had no body ids: they are added */
+#define ROLLBACK "ROLLBACK"
 #define KEY_SIZE crypto_secretbox_xchacha20poly1305_KEYBYTES
 #define NONCE_BYTES crypto_secretbox_xchacha20poly1305_NONCEBYTES
 #define MAC_BYTES crypto_secretbox_xchacha20poly1305_MACBYTES
@@ -342,7 +343,7 @@ void store_rollback(struct store *s)
 {
     /* An error may have rolled back already. */
     if (!sqlite3_get_autocommit(s->db))
-        store_run(store_prepare(s, "ROLLBACK"));
+        store_run(store_prepare(s, ROLLBACK));
 }
 
 /* --- settings ----------------------------------------------------------- */
@@ -436,6 +437,9 @@ static enum sotto_err connect(struct store **out, const char *path,
         sqlite3_extended_result_codes(s->db, 1);
         sqlite3_busy_timeout(s->db, BUSY_MS);
         err = run_each(s->db, pragmas, sizeof(pragmas) / sizeof(pragmas[0]));
+        /* Ready before memory is short: it must always go. */
+        if (!err && !store_prepare(s, ROLLBACK))
+            err = SOTTO_ENOMEM;
     } else {
         err = store_err(result);
     }
