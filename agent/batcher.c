@@ -42,37 +42,50 @@ struct batcher {
     bool moved; /* cursors moved without an event */
 };
 
-/* The newest last: it is the one that is asked for. NULL: no room. */
-static struct source *source_of(struct batcher *b, const uint8_t id[16])
+/* The newest last: it is the one that is asked for. SOTTO_EFULL: too many. */
+static enum sotto_err source_of(struct batcher *b, const uint8_t id[16],
+                                struct source **out)
 {
     uint32_t capacity = b->source_capacity ? b->source_capacity * 2 : 16;
     struct source *s;
 
     for (uint32_t i = b->source_count; i-- > 0;)
-        if (memcmp(b->sources[i].id, id, 16) == 0)
-            return &b->sources[i];
+        if (memcmp(b->sources[i].id, id, 16) == 0) {
+            *out = &b->sources[i];
+            return SOTTO_OK;
+        }
     if (b->source_count == SOURCES_MAX)
-        return NULL;
+        return SOTTO_EFULL;
     if (b->source_count == b->source_capacity) {
         s = realloc(b->sources, capacity * sizeof *s);
         if (!s)
-            return NULL;
+            return SOTTO_ENOMEM;
         b->sources = s;
         b->source_capacity = capacity;
     }
-    s = &b->sources[b->source_count++];
+    s = *out = &b->sources[b->source_count++];
     memset(s, 0, sizeof *s);
     memcpy(s->id, id, 16);
-    return s;
+    return SOTTO_OK;
 }
+
+struct loading {
+    struct batcher *batcher;
+    enum sotto_err err;
+};
 
 static void load_cursor(void *context, const struct spool_cursor *c)
 {
+    struct loading *l = context;
     struct import_cursor cursor;
     struct source *s;
 
-    if (cursor_decode(&cursor, c->bytes) == SOTTO_OK &&
-        (s = source_of(context, c->source)) != NULL)
+    if (l->err || cursor_decode(&cursor, c->bytes))
+        return;
+    l->err = source_of(l->batcher, c->source, &s);
+    if (l->err == SOTTO_EFULL)
+        l->err = SOTTO_OK; /* the others count */
+    else if (!l->err)
         cursor_copy(&s->cursor, &cursor);
 }
 
@@ -80,6 +93,7 @@ enum sotto_err batcher_open(struct batcher **out,
                             const struct batcher_parts *parts)
 {
     struct batcher *b = calloc(1, sizeof *b);
+    struct loading loading = {b, SOTTO_OK};
     enum sotto_err err;
 
     if (!b)
@@ -90,7 +104,9 @@ enum sotto_err batcher_open(struct batcher **out,
     err = spool_ring(parts->spool, journal_id(parts->journal));
     if (err)
         goto fail;
-    err = spool_cursor_each(parts->spool, load_cursor, b);
+    err = spool_cursor_each(parts->spool, load_cursor, &loading);
+    if (!err)
+        err = loading.err;
     if (err)
         goto fail;
     b->mark = spool_state(parts->spool)->ring_mark;
@@ -338,12 +354,25 @@ take_row(struct batcher *b, const struct journal_record *rec, struct span row)
     return err;
 }
 
+/* Room for the cursor of a record, before anything of the record is taken: a
+ * row without its cursor would be read and counted again. SOTTO_ENOMEM. */
+static enum sotto_err expect_cursor(struct batcher *b, struct span bytes)
+{
+    struct import_cursor cursor;
+    struct source *s;
+
+    return !cursor_decode(&cursor, bytes) &&
+                   source_of(b, cursor.source, &s) == SOTTO_ENOMEM
+               ? SOTTO_ENOMEM
+               : SOTTO_OK;
+}
+
 static void take_cursor(struct batcher *b, struct span bytes)
 {
     struct import_cursor cursor;
     struct source *s;
 
-    if (cursor_decode(&cursor, bytes) || !(s = source_of(b, cursor.source))) {
+    if (cursor_decode(&cursor, bytes) || source_of(b, cursor.source, &s)) {
         b->corrupt++;
         return;
     }
@@ -353,6 +382,23 @@ static void take_cursor(struct batcher *b, struct span bytes)
     b->moved = true;
 }
 
+/* What passes is tried again before the record is taken; a damaged file of
+ * lists does not keep the aggregator from hearing of it. */
+static enum sotto_err forget_here(struct batcher *b, const uint8_t *subject)
+{
+    enum sotto_err err =
+        b->use.lists ? lists_forget(b->use.lists, subject) : SOTTO_OK;
+
+    if (err == SOTTO_ENOMEM || err == SOTTO_ELOCKED || err == SOTTO_EFULL)
+        return err;
+    if (err)
+        log_error("lists",
+                  "the list of somebody who withdrew could not be removed: "
+                  "%s; remove lists.db, the aggregator sends the others again",
+                  err_text(err));
+    return SOTTO_OK;
+}
+
 static enum sotto_err take_forget(struct batcher *b, struct span subject,
                                   uint64_t next, uint32_t *committed)
 {
@@ -360,11 +406,11 @@ static enum sotto_err take_forget(struct batcher *b, struct span subject,
 
     if (err)
         return err;
-    err = seal(b, KIND_FORGET, subject);
+    err = forget_here(b, subject.data);
+    if (!err)
+        err = seal(b, KIND_FORGET, subject);
     if (err)
         return err;
-    if (b->use.lists)
-        lists_forget(b->use.lists, subject.data);
     b->position = next;
     err = commit(b);
     if (!err)
@@ -377,7 +423,7 @@ static enum sotto_err take_record(struct batcher *b,
                                   const struct journal_record *rec,
                                   uint32_t *committed)
 {
-    struct span p = rec->payload;
+    struct span p = rec->payload, cursor;
     uint32_t size = 0;
     enum sotto_err err = SOTTO_OK;
 
@@ -392,12 +438,17 @@ static enum sotto_err take_record(struct batcher *b,
             b->corrupt++;
             break;
         }
-        err = take_row(b, rec, span_of(p.data + 4, size));
+        cursor = span_of(p.data + 4 + size, p.size - 4 - size);
+        err = expect_cursor(b, cursor);
         if (!err)
-            take_cursor(b, span_of(p.data + 4 + size, p.size - 4 - size));
+            err = take_row(b, rec, span_of(p.data + 4, size));
+        if (!err)
+            take_cursor(b, cursor);
         break;
     case JOURNAL_CURSOR:
-        take_cursor(b, p);
+        err = expect_cursor(b, p);
+        if (!err)
+            take_cursor(b, p);
         break;
     case JOURNAL_FORGET:
         if (p.size == 16)
