@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "aggregator/documents.h"
+#include "aggregator/roster.h"
 #include "base/log.h"
 
 #define PER_TRANSACTION 256
@@ -82,10 +83,23 @@ static enum sotto_err put_all(struct writing *w, bool everybody, uint32_t kind,
 
 /* ---- parts of an edition ---- */
 
+#define RESTARTS "restarts"
+#define RESTARTS_BYTES_MAX (ROSTER_MAX * sizeof(uint32_t))
+
+/* Kept while their documents are being made: these do not fit into one
+ * transaction, and a stop in the middle would leave an agent with a part. */
+static enum sotto_err keep_restarts(struct edition *e, uint32_t count)
+{
+    return e->restart_count
+               ? store_put(e->store, RESTARTS,
+                           span_of(e->restart, count * sizeof *e->restart))
+               : SOTTO_OK;
+}
+
 static enum sotto_err restart_agents(struct writing *w)
 {
     struct edition *e = w->e;
-    enum sotto_err err = SOTTO_OK;
+    enum sotto_err err = keep_restarts(e, e->restart_count);
 
     for (uint32_t i = 0; i < e->restart_count && !err; i++) {
         err = store_begin(e->store);
@@ -390,7 +404,7 @@ static enum sotto_err make(struct writing *w)
     if (!err && w->model && e->model)
         err = store_put(e->store, "published_model",
                         span_of(&w->model->version, sizeof w->model->version));
-    return err;
+    return err ? err : keep_restarts(e, 0);
 }
 
 enum sotto_err edition_make(struct edition *e)
@@ -443,6 +457,25 @@ static uint64_t get_number(struct store *store, const char *name)
 uint64_t edition_published(struct store *store)
 {
     return get_number(store, "published");
+}
+
+enum sotto_err edition_restarts(struct store *store,
+                                void (*each)(void *context, uint32_t agent),
+                                void *context)
+{
+    struct buf agents;
+    uint32_t agent;
+    enum sotto_err err;
+
+    buf_init(&agents, RESTARTS_BYTES_MAX);
+    err = store_get(store, RESTARTS, &agents);
+    for (size_t at = 0; !err && at + sizeof agent <= agents.size;
+         at += sizeof agent) {
+        memcpy(&agent, agents.data + at, sizeof agent);
+        each(context, agent);
+    }
+    buf_fini(&agents);
+    return err == SOTTO_ENOTFOUND ? SOTTO_OK : err;
 }
 
 uint64_t edition_published_model(struct store *store)

@@ -35,6 +35,11 @@ struct edition {
 enum sotto_err edition_make(struct edition *e);
 /* Up to which chunk subjects were published, as stored. */
 uint64_t edition_published(struct store *store);
+/* Calls each with the agents that were to get everything again when the last
+ * edition ended, or was broken off. */
+enum sotto_err edition_restarts(struct store *store,
+                                void (*each)(void *context, uint32_t agent),
+                                void *context);
 /* The version of the model that every agent was given last; 0: none. */
 uint64_t edition_published_model(struct store *store);
 

@@ -103,7 +103,9 @@ static void send_documents(struct publisher *p, struct call *call,
     if (!err)
         err = envelope_write(&out, &head, span_of(payload.data, payload.size),
                              p->use.keys, &agent->peer);
-    if (!err) {
+    if (!err && documents.count == 0) { /* they are about to be made */
+        nothing_new(p, call, agent, nonce, VERDICT_RETRY);
+    } else if (!err) {
         p->stats.sent += documents.count;
         call_reply(call, span_of(out.data, out.size));
     } else {
@@ -372,6 +374,31 @@ void publisher_folded(struct publisher *p)
 
 /* ---- open and close ---- */
 
+static void note_restart(void *context, uint32_t agent)
+{
+    struct publisher *p = context;
+
+    if (agent < p->reader_count)
+        p->readers[agent].restart = true;
+}
+
+/* Where every agent stands. Everything again for those that never got anything,
+ * or were getting it when we stopped. */
+static enum sotto_err read_readers(struct publisher *p)
+{
+    enum sotto_err err = read_last(p);
+
+    for (uint32_t i = 0; i < roster_count(p->use.roster) && !err; i++) {
+        struct reader *r = reader_of(p, roster_at(p->use.roster, i)->number);
+
+        if (!r)
+            err = SOTTO_ENOMEM;
+        else if (r->sync.last == 0)
+            r->restart = true;
+    }
+    return err ? err : edition_restarts(p->use.store, note_restart, p);
+}
+
 enum sotto_err publisher_open(struct publisher **out,
                               const struct publisher_parts *parts,
                               struct why *why)
@@ -395,7 +422,7 @@ enum sotto_err publisher_open(struct publisher **out,
                                   .policies = parts->policies,
                                   .by_segment = &p->by_segment,
                                   .published = edition_published(parts->store)};
-    err = read_last(p);
+    err = read_readers(p);
     if (err) {
         store_close(p->writer);
         free(p->readers);
