@@ -291,7 +291,7 @@ static enum sotto_err list_read(struct list *l, const msgpack_object *root)
 
 enum sotto_err list_decode(struct list *l, struct span bytes)
 {
-    static const struct check_limits limits = {DOCUMENT_BODY_MAX, 8, 8192};
+    static const struct check_limits limits = {DOCUMENT_BODY_MAX, 8, 4096};
     struct unpacked u;
     enum sotto_err err;
 
