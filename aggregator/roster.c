@@ -12,6 +12,7 @@ struct roster {
     struct agent_row *rows;
     uint32_t count, capacity;
     struct dict by_key; /* sign id -> index in rows */
+    struct dict names;  /* those that are taken */
 };
 
 static enum sotto_err grow(struct roster *r)
@@ -36,6 +37,8 @@ static enum sotto_err add_row(struct roster *r, const struct agent_row *row)
     uint32_t index;
     enum sotto_err err = grow(r);
 
+    if (!err) /* first: a key without its row would lead nowhere */
+        err = dict_intern(&r->names, span_text(row->name), &index);
     if (!err)
         err = dict_intern(&r->by_key, span_of(row->peer.sign_id, KEY_ID_SIZE),
                           &index);
@@ -92,6 +95,8 @@ enum sotto_err roster_open(struct roster **out, struct store *store)
     r->store = store;
     dict_init(&r->by_key, ROSTER_MAX, (size_t)ROSTER_MAX * KEY_ID_SIZE,
               randombytes_random());
+    dict_init(&r->names, ROSTER_MAX, (size_t)ROSTER_MAX * sizeof r->rows->name,
+              r->by_key.seed);
     err = read_new(r);
     if (err) {
         roster_close(r);
@@ -106,6 +111,7 @@ void roster_close(struct roster *r)
     if (!r)
         return;
     dict_fini(&r->by_key);
+    dict_fini(&r->names);
     free(r->rows);
     free(r);
 }
@@ -128,20 +134,25 @@ struct agent_row *roster_find(struct roster *r,
     return index == DICT_NONE ? NULL : &r->rows[index];
 }
 
+/* Rows are in the order of their numbers, which may have gaps. */
 struct agent_row *roster_number(struct roster *r, uint32_t number)
 {
-    for (uint32_t i = 0; i < r->count; i++)
-        if (r->rows[i].number == number)
-            return &r->rows[i];
-    return NULL;
+    uint32_t from = 0, to = r->count;
+
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if (r->rows[middle].number < number)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < r->count && r->rows[from].number == number ? &r->rows[from]
+                                                             : NULL;
 }
 
 static bool name_taken(const struct roster *r, const char *name)
 {
-    for (uint32_t i = 0; i < r->count; i++)
-        if (strcmp(r->rows[i].name, name) == 0)
-            return true;
-    return false;
+    return dict_find(&r->names, span_text(name)) != DICT_NONE;
 }
 
 enum sotto_err roster_token(struct roster *r, const char *name, uint32_t uses,
@@ -166,13 +177,36 @@ enum sotto_err roster_token(struct roster *r, const char *name, uint32_t uses,
     return store_run(q);
 }
 
-/* The first agent of a token has its name, later ones NAME-2, NAME-3, … */
+static bool suffix_taken(const struct roster *r, const char *wanted, unsigned n,
+                         char out[64])
+{
+    snprintf(out, 64, "%.50s-%u", wanted, n);
+    return name_taken(r, out);
+}
+
+/* The first agent of a token has its name, later ones NAME-2, NAME-3, … The
+ * end of that row is looked for in doubling steps, then by halves: a token may
+ * make a hundred thousand agents. */
 static void choose_name(const struct roster *r, const char *wanted,
                         char out[64])
 {
+    unsigned taken = 1, free_one = 2;
+
     snprintf(out, 64, "%s", wanted);
-    for (unsigned n = 2; name_taken(r, out); n++)
-        snprintf(out, 64, "%.50s-%u", wanted, n);
+    if (!name_taken(r, out))
+        return;
+    while (suffix_taken(r, wanted, free_one, out)) {
+        taken = free_one;
+        free_one *= 2;
+    }
+    while (free_one - taken > 1) {
+        unsigned middle = taken + (free_one - taken) / 2;
+        if (suffix_taken(r, wanted, middle, out))
+            taken = middle;
+        else
+            free_one = middle;
+    }
+    snprintf(out, 64, "%.50s-%u", wanted, free_one);
 }
 
 static enum sotto_err insert_agent(struct roster *r, struct agent_row *row,

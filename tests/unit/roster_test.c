@@ -159,6 +159,72 @@ static void rows_are_found_by_key_and_number(void **state)
     }
 }
 
+/* As a token for a whole chain of shops makes them. */
+static void names_of_many_are_counted_up(void **state)
+{
+    struct bench *b = *state;
+    struct enrol request = {.secret = {0}};
+    struct agent_row *row;
+    enum refusal refusal;
+    uint8_t secret[32];
+    char name[64];
+
+    assert_int_equal(roster_token(b->roster, "till", 100, LATER, secret),
+                     SOTTO_OK);
+    memcpy(request.secret, secret, 32);
+    for (unsigned i = 1; i <= 100; i++) {
+        memset(request.sign_pk, (int)i, PK_SIZE);
+        assert_int_equal(roster_redeem(b->roster, &request, 1, &row, &refusal),
+                         SOTTO_OK);
+        snprintf(name, sizeof name, i == 1 ? "till" : "till-%u", i);
+        assert_string_equal(row->name, name);
+        assert_int_equal(row->number, i);
+        if (i == 60)
+            reopen(b);
+    }
+}
+
+/* An agent of another token may have the name that would be next. */
+static void a_name_in_the_row_is_stepped_over(void **state)
+{
+    struct bench *b = *state;
+    struct agent_row *row;
+    uint8_t first[32], second[32];
+
+    assert_int_equal(roster_token(b->roster, "till-2", 1, LATER, first),
+                     SOTTO_OK);
+    assert_int_equal(roster_token(b->roster, "till", 2, LATER, second),
+                     SOTTO_OK);
+    assert_int_equal(redeem(b, first, 0, 1, &row), REFUSAL_NONE);
+    assert_int_equal(redeem(b, second, 1, 1, &row), REFUSAL_NONE);
+    assert_string_equal(row->name, "till");
+    assert_int_equal(redeem(b, second, 2, 1, &row), REFUSAL_NONE);
+    assert_string_equal(row->name, "till-3");
+}
+
+/* Numbers are looked up by halves: each row, its neighbours, and a gap. */
+static void numbers_may_have_gaps(void **state)
+{
+    struct bench *b = *state;
+    struct agent_row *row;
+    uint8_t secret[32];
+
+    assert_int_equal(roster_token(b->roster, "till", 3, LATER, secret),
+                     SOTTO_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(redeem(b, secret, i, 1, &row), REFUSAL_NONE);
+    assert_int_equal(sqlite3_exec(b->shop.store->db,
+                                  "DELETE FROM agent WHERE number = 2", NULL,
+                                  NULL, NULL),
+                     SQLITE_OK);
+    reopen(b);
+    assert_int_equal(roster_number(b->roster, 1)->number, 1);
+    assert_null(roster_number(b->roster, 2));
+    assert_int_equal(roster_number(b->roster, 3)->number, 3);
+    assert_null(roster_number(b->roster, 0));
+    assert_null(roster_number(b->roster, 4));
+}
+
 /* The secret itself is nowhere in the store. */
 static void a_stolen_store_gives_no_token_away(void **state)
 {
@@ -185,6 +251,9 @@ int main(void)
         TEST(an_expired_or_unknown_token_is_refused),
         TEST(a_name_belongs_to_one_agent),
         TEST(rows_are_found_by_key_and_number),
+        TEST(names_of_many_are_counted_up),
+        TEST(a_name_in_the_row_is_stepped_over),
+        TEST(numbers_may_have_gaps),
         TEST(a_stolen_store_gives_no_token_away),
     };
 
