@@ -1,5 +1,15 @@
 /* See request.h. A request is sent on its slot's context, and when the send
- * has finished the same aio waits for the reply; each step has the timeout. */
+ * has finished the same aio waits for the reply; each step has the timeout.
+ *
+ *   PAUSE -> DIALLING -> CONNECTED      failed, or lost: -> PAUSE
+ *
+ * NNG's own redialling is not used: its pause is (int)random % bound, which is
+ * negative in half of the cases, and then it dials at once. A lost aggregator
+ * would have half of its agents at the door in the same instant. So a dialer
+ * is made for one attempt, which waits for its end on a thread of its own (one
+ * of the loop's workers may be busy with an import that waits for delivery),
+ * and is closed when the attempt failed or the connection went, before NNG
+ * can use it again. */
 #include "link/request.h"
 
 #include <assert.h>
@@ -8,8 +18,12 @@
 
 #include <nng/protocol/reqrep0/req.h>
 
-#include "base/log.h"
+#include "link/backoff.h"
 #include "wire/envelope.h"
+
+#define PAUSE_MIN_MS 500
+#define PAUSE_MAX_MS 30000
+#define THREAD_STACK (128 * 1024)
 
 enum slot_state { SLOT_IDLE, SLOT_SENDING, SLOT_RECEIVING };
 
@@ -27,7 +41,18 @@ struct requester {
     struct relay relay;
     nng_socket socket;
     bool socket_open;
+    char *address;
+    nng_dialer dialer; /* of the attempt, then of the connection */
+    uv_thread_t thread;
+    bool dialling; /* the thread is there */
+    atomic_bool ended;
+    int dial_result; /* once ended */
     atomic_int pipes;
+    uv_async_t news; /* an attempt ended, or a connection */
+    uv_timer_t pause;
+    struct backoff backoff;
+    bool closing;
+    int handles;
     request_done *done;
     void *owner;
     uint32_t slot_count;
@@ -78,38 +103,148 @@ static void slot_on_loop(struct relay_op *op, int result)
         return;
     }
     assert(s->state == SLOT_RECEIVING);
+    backoff_reset(&s->owner->backoff);
     msg = nng_aio_get_msg(op->aio);
     nng_aio_set_msg(op->aio, NULL);
     finish(s, SOTTO_OK, span_of(nng_msg_body(msg), nng_msg_len(msg)));
     nng_msg_free(msg);
 }
 
+/* ---- the connection ---- */
+
 static void pipe_on_nng_thread(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct requester *r = arg;
 
     (void)pipe;
-    atomic_fetch_add(&r->pipes, event == NNG_PIPE_EV_ADD_POST ? 1 : -1);
+    if (event == NNG_PIPE_EV_ADD_PRE) {
+        atomic_fetch_add(&r->pipes, 1);
+        return;
+    }
+    nng_dialer_close(r->dialer); /* here: the loop may come too late */
+    atomic_fetch_sub(&r->pipes, 1);
+    uv_async_send(&r->news);
 }
 
-static int socket_open(struct requester *r, const char *address)
+static void dial_on_thread(void *arg)
+{
+    struct requester *r = arg;
+
+    r->dial_result = nng_dialer_start(r->dialer, 0);
+    atomic_store(&r->ended, true);
+    uv_async_send(&r->news);
+}
+
+/* Begins an attempt; 0, or NNG's error. */
+static int dial(struct requester *r)
+{
+    const uv_thread_options_t options = {UV_THREAD_HAS_STACK_SIZE,
+                                         THREAD_STACK};
+    int rv = nng_dialer_create(&r->dialer, r->socket, r->address);
+
+    if (rv != 0)
+        return rv;
+    atomic_store(&r->ended, false);
+    if (uv_thread_create_ex(&r->thread, &options, dial_on_thread, r) != 0) {
+        nng_dialer_close(r->dialer);
+        return NNG_ENOMEM;
+    }
+    r->dialling = true;
+    return 0;
+}
+
+static void pause_on_loop(uv_timer_t *pause);
+
+static void dial_later(struct requester *r)
+{
+    uv_update_time(r->pause.loop); /* from now, not from this turn's begin */
+    uv_timer_start(&r->pause, pause_on_loop,
+                   (uint64_t)backoff_next(&r->backoff, randombytes_random()),
+                   0);
+}
+
+static void pause_on_loop(uv_timer_t *pause)
+{
+    struct requester *r = pause->data;
+
+    if (dial(r) != 0)
+        dial_later(r);
+}
+
+static void news_on_loop(uv_async_t *news)
+{
+    struct requester *r = news->data;
+
+    if (r->closing)
+        return;
+    if (r->dialling && atomic_load(&r->ended)) {
+        uv_thread_join(&r->thread);
+        r->dialling = false;
+        if (r->dial_result != 0)
+            nng_dialer_close(r->dialer);
+    }
+    if (!r->dialling && atomic_load(&r->pipes) == 0 &&
+        !uv_is_active((uv_handle_t *)&r->pause))
+        dial_later(r);
+}
+
+static int socket_open(struct requester *r)
 {
     int rv = nng_req0_open(&r->socket);
 
     if (rv != 0)
         return rv;
     r->socket_open = true;
-    nng_pipe_notify(r->socket, NNG_PIPE_EV_ADD_POST, pipe_on_nng_thread, r);
+    nng_pipe_notify(r->socket, NNG_PIPE_EV_ADD_PRE, pipe_on_nng_thread, r);
     nng_pipe_notify(r->socket, NNG_PIPE_EV_REM_POST, pipe_on_nng_thread, r);
     /* We decide about resends; a limit on what a peer may make us hold. */
     if ((rv = nng_socket_set_ms(r->socket, NNG_OPT_REQ_RESENDTIME,
                                 NNG_DURATION_INFINITE)) != 0 ||
         (rv = nng_socket_set_size(r->socket, NNG_OPT_RECVMAXSZ,
-                                  LINK_RECEIVE_MAX)) != 0 ||
-        (rv = nng_socket_set_ms(r->socket, NNG_OPT_RECONNMINT, 500)) != 0 ||
-        (rv = nng_socket_set_ms(r->socket, NNG_OPT_RECONNMAXT, 30000)) != 0)
+                                  LINK_RECEIVE_MAX)) != 0)
         return rv;
-    return nng_dial(r->socket, address, NULL, NNG_FLAG_NONBLOCK);
+    return dial(r);
+}
+
+/* ---- open and close ---- */
+
+static void requester_on_closed(void *arg)
+{
+    struct requester *r = arg;
+    void (*closed)(void *) = r->closed;
+    void *owner = r->closed_owner;
+
+    if (--r->handles > 0)
+        return;
+    free(r->slots);
+    free(r->address);
+    free(r);
+    if (closed)
+        closed(owner);
+}
+
+static void handle_on_closed(uv_handle_t *handle)
+{
+    requester_on_closed(handle->data);
+}
+
+static enum sotto_err slots_open(struct requester *r, uint32_t slots)
+{
+    for (uint32_t i = 0; i < slots; i++) {
+        struct slot *s = &r->slots[i];
+        int rv;
+
+        s->owner = r;
+        s->number = i;
+        if (relay_op_init(&s->op, &r->relay, slot_on_loop))
+            return SOTTO_ENOMEM;
+        r->slot_count = i + 1;
+        rv = nng_ctx_open(&s->ctx, r->socket);
+        if (rv != 0)
+            return err_of(rv);
+        s->ctx_open = true;
+    }
+    return SOTTO_OK;
 }
 
 enum sotto_err requester_open(struct requester **out, uv_loop_t *loop,
@@ -125,52 +260,39 @@ enum sotto_err requester_open(struct requester **out, uv_loop_t *loop,
     r->done = done;
     r->owner = owner;
     r->slots = calloc(slots, sizeof *r->slots);
-    if (!r->slots || (err = relay_init(&r->relay, loop)) != SOTTO_OK) {
-        free(r->slots);
-        free(r);
+    r->address = strdup(address);
+    if (!r->slots || !r->address || relay_init(&r->relay, loop))
+        goto no_memory;
+    if (uv_async_init(loop, &r->news, news_on_loop) != 0) {
+        relay_close(&r->relay, requester_on_closed, r);
+        r->handles = 1;
         return SOTTO_ENOMEM;
     }
-    rv = socket_open(r, address);
-    if (rv != 0) {
+    uv_timer_init(loop, &r->pause);
+    r->news.data = r->pause.data = r;
+    r->handles = 3;
+    r->backoff =
+        (struct backoff){.min_ms = PAUSE_MIN_MS, .max_ms = PAUSE_MAX_MS};
+    rv = socket_open(r);
+    if (rv != 0)
         err = why_say(why, SOTTO_EIO,
                       "aggregator address \"%s\": %s; write it as "
                       "tcp://HOST:PORT",
                       address, nng_strerror(rv));
-        goto fail;
-    }
-    for (uint32_t i = 0; i < slots; i++) {
-        struct slot *s = &r->slots[i];
-        s->owner = r;
-        s->number = i;
-        err = relay_op_init(&s->op, &r->relay, slot_on_loop);
-        if (err)
-            goto fail;
-        r->slot_count = i + 1;
-        rv = nng_ctx_open(&s->ctx, r->socket);
-        if (rv != 0) {
-            err = err_of(rv);
-            goto fail;
-        }
-        s->ctx_open = true;
+    else
+        err = slots_open(r, slots);
+    if (err) {
+        requester_close(r, NULL, NULL);
+        return err;
     }
     *out = r;
     return SOTTO_OK;
 
-fail:
-    requester_close(r, NULL, NULL);
-    return err;
-}
-
-static void requester_on_closed(void *arg)
-{
-    struct requester *r = arg;
-    void (*closed)(void *) = r->closed;
-    void *owner = r->closed_owner;
-
+no_memory:
     free(r->slots);
+    free(r->address);
     free(r);
-    if (closed)
-        closed(owner);
+    return SOTTO_ENOMEM;
 }
 
 void requester_close(struct requester *r, void (*closed)(void *owner),
@@ -178,8 +300,11 @@ void requester_close(struct requester *r, void (*closed)(void *owner),
 {
     r->closed = closed;
     r->closed_owner = owner;
+    r->closing = true;
     if (r->socket_open)
-        nng_close(r->socket); /* ends every operation */
+        nng_close(r->socket); /* ends every operation, and an attempt */
+    if (r->dialling)
+        uv_thread_join(&r->thread);
     for (uint32_t i = 0; i < r->slot_count; i++) {
         struct slot *s = &r->slots[i];
         if (s->state != SLOT_IDLE) {
@@ -193,6 +318,8 @@ void requester_close(struct requester *r, void (*closed)(void *owner),
         }
         relay_op_close(&s->op);
     }
+    uv_close((uv_handle_t *)&r->news, handle_on_closed);
+    uv_close((uv_handle_t *)&r->pause, handle_on_closed);
     relay_close(&r->relay, requester_on_closed, r);
 }
 

@@ -1,8 +1,9 @@
 /* The agent's end of the link: NNG REQ over tcp:// with one context a slot.
  *
- * One connection, dialled in the background for ever with NNG's jittered
- * reconnect (half a second doubling to 30 s). A slot has one request at a time. Loop
- * thread only. */
+ * One connection, dialled in the background for ever: at once, then after
+ * pauses of their own random length whose bound doubles from half a second to
+ * 30 s, and again from half a second when a reply has come. An attempt has a
+ * thread while it lasts. A slot has one request at a time. Loop thread only. */
 #ifndef SOTTO_LINK_REQUEST_H
 #define SOTTO_LINK_REQUEST_H
 

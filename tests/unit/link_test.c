@@ -5,8 +5,8 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -348,6 +348,73 @@ static void closing_in_the_middle_leaks_nothing(void **state)
     }
 }
 
+/* ---- an aggregator that nobody answers at ---- */
+
+struct door {
+    uv_tcp_t listener, visitor;
+    uint32_t visits, gone;
+    int64_t opened_ms[4], shut_ms[4];
+};
+
+static void visitor_gone(uv_handle_t *visitor)
+{
+    ((struct door *)visitor->data)->gone++;
+}
+
+/* The attempt fails because of this close, so the next one is after it. */
+static void visitor_came(uv_stream_t *listener, int status)
+{
+    struct door *d = listener->data;
+    uint32_t i = d->visits++ % 4;
+
+    (void)status;
+    uv_tcp_init(listener->loop, &d->visitor);
+    d->visitor.data = d;
+    uv_accept(listener, (uv_stream_t *)&d->visitor);
+    d->opened_ms[i] = clock_mono_ms(&clock_system);
+    uv_close((uv_handle_t *)&d->visitor, visitor_gone);
+    d->shut_ms[i] = clock_mono_ms(&clock_system);
+}
+
+static void door_closed(uv_handle_t *listener)
+{
+    ((struct door *)listener->data)->gone++;
+}
+
+/* At most one attempt in a window: not one of them follows at once. */
+static void a_pause_is_between_attempts(void **state)
+{
+    struct ends *e = *state;
+    struct door d = {.visits = 0};
+    struct sockaddr_in where;
+    struct requester *r;
+    struct why why;
+    char address[64];
+    int size = sizeof where, wait_ms = 250;
+
+    assert_int_equal(uv_ip4_addr("127.0.0.1", 0, &where), 0);
+    uv_tcp_init(&e->loop, &d.listener);
+    d.listener.data = &d;
+    assert_int_equal(
+        uv_tcp_bind(&d.listener, (const struct sockaddr *)&where, 0), 0);
+    assert_int_equal(uv_listen((uv_stream_t *)&d.listener, 8, visitor_came), 0);
+    assert_int_equal(
+        uv_tcp_getsockname(&d.listener, (struct sockaddr *)&where, &size), 0);
+    snprintf(address, sizeof address, "tcp://127.0.0.1:%d",
+             ntohs(where.sin_port));
+    assert_int_equal(
+        requester_open(&r, &e->loop, address, 1, request_ended, e, &why),
+        SOTTO_OK);
+    UNTIL(e, d.visits >= 4);
+    assert_false(requester_connected(r));
+    e->open++;
+    requester_close(r, part_closed, e);
+    uv_close((uv_handle_t *)&d.listener, door_closed);
+    UNTIL(e, e->open == 2 && d.gone == d.visits + 1);
+    for (int i = 1; i < 4; i++, wait_ms *= 2)
+        assert_true(d.opened_ms[i] - d.shut_ms[i - 1] >= wait_ms);
+}
+
 static void an_address_that_is_none_is_explained(void **state)
 {
     struct ends *e = *state;
@@ -382,6 +449,7 @@ int main(void)
         TEST(closing_with_calls_held_leaks_nothing),
         TEST(closing_at_once_leaks_nothing),
         TEST(closing_in_the_middle_leaks_nothing),
+        TEST(a_pause_is_between_attempts),
         TEST(an_address_that_is_none_is_explained),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
