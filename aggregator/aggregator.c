@@ -179,6 +179,7 @@ static enum sotto_err open_link(struct aggregator *a, struct why *why)
         .roster = a->roster,
         .policies = a->policies,
         .contexts_max = (uint32_t)a->settings.agents_max * 2,
+        .intake_bytes = (size_t)a->settings.intake_bytes,
         .poll = poll_on_loop,
         .committed = committed_on_loop,
         .enrolled = enrolled_on_loop,

@@ -85,6 +85,7 @@ void incoming_verify(struct incoming *m)
         break;
     default:
         m->refusal = open_sealed(m);
+        buf_wipe(&m->plain); /* what waits for its commit stays small */
         break;
     }
 }

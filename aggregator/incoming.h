@@ -17,7 +17,7 @@ struct incoming {
     /* Found. */
     enum refusal refusal;     /* why it is refused, or REFUSAL_NONE */
     struct buf payload;       /* as sent: compressed; what the log keeps */
-    struct buf plain;         /* decompressed */
+    struct buf plain;         /* decompressed; empty again after verifying */
     struct counters counters; /* of a batch */
     uint32_t events;
     char reason[64]; /* of a void */

@@ -16,6 +16,13 @@
 #define GROUP_MAX 256
 #define RETRY_POLICY_MS 2000
 #define RETRY_BUSY_MS 1000
+/* Who is told to come later gets a moment of its own: so soon at the earliest,
+ * one so long after the other, and no later than that. */
+#define LATER_MIN_US 200000
+#define LATER_EACH_US 250
+#define LATER_MAX_US 30000000
+/* What NNG and we keep of a request besides its bytes. */
+#define CALL_BYTES 2048
 #define RETRY_GAP_MS 20
 
 struct job {
@@ -28,6 +35,7 @@ struct job {
     uint32_t stream; /* number of its lane */
     bool entry;      /* has an entry in the group (not a duplicate) */
     int64_t held_ms; /* since when it waits for its predecessor (monotonic) */
+    size_t bytes;    /* counted in ingest.bytes */
     struct job *next;
 };
 
@@ -41,6 +49,8 @@ struct ingest {
     struct job *flying; /* being committed */
     uv_work_t commit;
     enum sotto_err commit_err;
+    size_t bytes;       /* that batches under way take */
+    int64_t later_us;   /* the moment given last (monotonic) */
     uint32_t working;   /* jobs on workers */
     uint32_t held;      /* early jobs */
     uv_timer_t release; /* lets go of those that wait too long */
@@ -61,6 +71,7 @@ static int64_t now_ms(void)
 
 static void job_free(struct job *j)
 {
+    j->ingest->bytes -= j->bytes;
     incoming_fini(&j->m);
     free(j);
 }
@@ -500,6 +511,30 @@ static void wait_for_policy(struct ingest *in, struct job *j)
               RETRY_POLICY_MS);
 }
 
+/* Room for a batch: its bytes, as sent and as opened, and what goes with it. */
+static bool reserve(struct ingest *in, struct job *j)
+{
+    size_t bytes = 2 * j->m.frame.size + sizeof *j + CALL_BYTES;
+
+    if (in->bytes > 0 && in->bytes + bytes > in->use.intake_bytes)
+        return false;
+    in->bytes += j->bytes = bytes;
+    return true;
+}
+
+static void come_later(struct ingest *in, struct job *j)
+{
+    int64_t now_us = clock_mono_ms(&clock_system) * 1000;
+    int64_t earliest = now_us + LATER_MIN_US;
+
+    in->later_us += LATER_EACH_US;
+    if (in->later_us < earliest || in->later_us > now_us + LATER_MAX_US)
+        in->later_us = earliest;
+    job_reply(j, VERDICT_RETRY, REFUSAL_BUSY,
+              lanes_committed(&in->lanes, j->agent, j->m.e.stream),
+              (uint64_t)(in->later_us - now_us) / 1000);
+}
+
 static void dispatch(struct ingest *in, struct job *j)
 {
     const struct agent_row *agent;
@@ -526,6 +561,10 @@ static void dispatch(struct ingest *in, struct job *j)
     if (j->m.e.kind == KIND_BATCH &&
         !(j->m.policy = policies_find(in->use.policies, j->m.e.policy))) {
         wait_for_policy(in, j);
+        return;
+    }
+    if (j->m.e.kind != KIND_POLL && !reserve(in, j)) {
+        come_later(in, j);
         return;
     }
     in->working++;

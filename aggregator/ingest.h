@@ -26,6 +26,8 @@ struct ingest_parts {
     struct roster *roster;
     struct policies *policies;
     uint32_t contexts_max;
+    size_t intake_bytes; /* of batches under way; beyond it they are told to
+                            come later. One is always taken */
     /* A rightly signed poll: the owner answers the call, now or later. */
     void (*poll)(void *owner, struct call *call, struct agent_row *agent,
                  const uint8_t nonce[NONCE_SIZE], const struct poll *poll);

@@ -26,7 +26,7 @@ static const struct {
 
 struct filled {
     struct yaml_node texts[TEXTS];
-    int64_t agents_max;
+    int64_t agents_max, intake_bytes;
 };
 
 static const struct yaml_key keys[] = {
@@ -45,6 +45,13 @@ static const struct yaml_key keys[] = {
      .min = 16,
      .max = 60000,
      .help = "agents that may be connected at once"},
+    {.name = "intake_size",
+     .kind = YAML_SIZE,
+     .offset = offsetof(struct filled, intake_bytes),
+     .min = 256 * 1024,
+     .max = INT64_C(16) << 30,
+     .help = "memory for batches on their way to the log; beyond it agents "
+             "are told to come later"},
     {.name = NULL},
 };
 
@@ -70,7 +77,7 @@ static enum sotto_err copy_text(struct settings *s, size_t i,
 enum sotto_err aggregator_settings_load(struct settings *s, const char *dir,
                                         struct why *why)
 {
-    struct filled into = {.agents_max = 20000};
+    struct filled into = {.agents_max = 20000, .intake_bytes = 32 << 20};
     struct yaml *doc = NULL;
     char file[512];
     enum sotto_err err;
@@ -79,6 +86,7 @@ enum sotto_err aggregator_settings_load(struct settings *s, const char *dir,
     snprintf(s->listen, sizeof s->listen, "tcp://127.0.0.1:7420");
     snprintf(s->store_key, sizeof s->store_key, "%.390s.key", dir);
     s->agents_max = into.agents_max;
+    s->intake_bytes = into.intake_bytes;
     snprintf(file, sizeof file, "%s/aggregator.yaml", dir);
     if (access(file, F_OK) != 0)
         return SOTTO_OK;
@@ -88,6 +96,7 @@ enum sotto_err aggregator_settings_load(struct settings *s, const char *dir,
     for (size_t i = 0; i < TEXTS && !err; i++)
         err = copy_text(s, i, into.texts[i], why);
     s->agents_max = into.agents_max;
+    s->intake_bytes = into.intake_bytes;
     yaml_close(doc);
     return err;
 }
@@ -101,4 +110,6 @@ void aggregator_settings_print(const struct settings *s)
     }
     printf("%-11s %-30lld # %s\n", "agents_max", (long long)s->agents_max,
            keys[3].help);
+    printf("%-11s %-30lld # %s\n", "intake_size", (long long)s->intake_bytes,
+           keys[4].help);
 }

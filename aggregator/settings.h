@@ -6,10 +6,11 @@
 #include "base/buf.h"
 
 struct settings {
-    char listen[128];    /* tcp://HOST:PORT */
-    char announce[128];  /* what tokens say; "": listen */
-    char store_key[400]; /* file, outside the directory */
-    int64_t agents_max;  /* connections that may wait in a poll */
+    char listen[128];     /* tcp://HOST:PORT */
+    char announce[128];   /* what tokens say; "": listen */
+    char store_key[400];  /* file, outside the directory */
+    int64_t agents_max;   /* connections that may wait in a poll */
+    int64_t intake_bytes; /* of batches on their way to the log */
 };
 
 /* Defaults, then the file. SOTTO_EINVAL with file, line, key and mend. */

@@ -33,6 +33,7 @@ struct bench {
     struct parts parts; /* the agent */
     struct keys *stranger;
     struct peer self; /* the aggregator's */
+    size_t intake_bytes;
     uv_loop_t loop;
     uv_timer_t tick;
     char dir[256], key[300];
@@ -60,7 +61,7 @@ static void poll_came(void *owner, struct call *call, struct agent_row *agent,
 {
     struct bench *b = owner;
     const struct answer_to to = {b->parts.fixture.aggregator, &agent->peer,
-                                   nonce};
+                                 nonce};
     struct reply r = {.verdict = VERDICT_ACK};
 
     b->polls++;
@@ -135,6 +136,7 @@ static void open_ingest(struct bench *b)
                                .roster = b->roster,
                                .policies = b->policies,
                                .contexts_max = 64,
+                               .intake_bytes = b->intake_bytes,
                                .poll = poll_came,
                                .committed = committed,
                                .enrolled = enrolled,
@@ -165,7 +167,7 @@ static void take_agent(struct bench *b, const char *name,
 
 /* An agent with a spool of batches of one event each, known to an aggregator
  * that has their policy. */
-static struct bench *make(unsigned batches)
+static struct bench *make_with(unsigned batches, size_t intake_bytes)
 {
     static struct bench b;
     const struct policy *policy;
@@ -174,6 +176,7 @@ static struct bench *make(unsigned batches)
     uint32_t count;
 
     memset(&b, 0, sizeof b);
+    b.intake_bytes = intake_bytes;
     parts_make(&b.parts, "tcp://127.0.0.1:1", ROOMY);
     parts_batcher(&b.parts);
     for (unsigned i = 0; i < batches; i++) {
@@ -201,6 +204,11 @@ static struct bench *make(unsigned batches)
     uv_timer_start(&b.tick, ticked, 5, 5);
     open_ingest(&b);
     return &b;
+}
+
+static struct bench *make(unsigned batches)
+{
+    return make_with(batches, ROOMY);
 }
 
 #define UNTIL(b, condition)                                                    \
@@ -397,6 +405,28 @@ static void an_early_batch_is_let_go_when_nothing_comes_before_it(void **state)
     send_row(b, 0, 3);
     assert_reply(b, 0, VERDICT_RETRY, REFUSAL_GAP, 0);
     assert_true(clock_mono_ms(&clock_system) - began >= WATERMARK_HOLD_MS);
+    finish(b);
+}
+
+/* The one that is held early takes all the room there is, until it is let go;
+ * then there is room again. */
+static void beyond_its_room_it_says_come_later(void **state)
+{
+    struct bench *b = make_with(2, 1);
+
+    (void)state;
+    send_row(b, 0, 2);
+    UNTIL(b, stats_of(b).early == 1);
+    send_row(b, 1, 1);
+    assert_reply(b, 1, VERDICT_RETRY, REFUSAL_BUSY, 0);
+    assert_in_range(reply_of(b, 1)->wait_ms, 100, 1000);
+    assert_int_equal(stats_of(b).refused[REFUSAL_BUSY], 1);
+    assert_reply(b, 0, VERDICT_RETRY, REFUSAL_GAP, 0);
+    assert_int_equal(log_last(b->store), 0);
+    for (uint32_t s = 1; s <= 2; s++) {
+        send_row(b, s, s);
+        assert_reply(b, s, VERDICT_ACK, REFUSAL_NONE, s);
+    }
     finish(b);
 }
 
@@ -800,6 +830,7 @@ int main(void)
         cmocka_unit_test(an_acknowledged_batch_is_in_the_log),
         cmocka_unit_test(early_batches_are_put_in_order),
         cmocka_unit_test(an_early_batch_is_let_go_when_nothing_comes_before_it),
+        cmocka_unit_test(beyond_its_room_it_says_come_later),
         cmocka_unit_test(a_duplicate_is_acknowledged_again_and_kept_once),
         cmocka_unit_test(another_history_is_a_fork),
         cmocka_unit_test(a_fork_is_seen_before_the_commit_too),
