@@ -7,15 +7,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "aggregator/aggregator.h"
 #include "aggregator/lab.h"
 #include "aggregator/verbs.h"
+#include "base/log.h"
 #include "base/when.h"
 #include "link/tool.h"
 
 #define DEFAULT_DIR "/var/lib/sotto-aggregator"
+#define DESCRIPTORS_SPARE 256 /* besides agents: files, tools that ask */
+
+/* The daemon has raised its limit as far as it may (base/daemon.h). */
+static void check_descriptors(const struct settings *s)
+{
+    const rlim_t needed = (rlim_t)s->agents_max + DESCRIPTORS_SPARE;
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < needed)
+        log_warn("aggregator",
+                 "%llu files may be open, and agents_max %lld takes %llu: "
+                 "agents beyond that cannot connect; raise LimitNOFILE of "
+                 "the unit (ulimit -Hn), or lower agents_max",
+                 (unsigned long long)files.rlim_cur, (long long)s->agents_max,
+                 (unsigned long long)needed);
+}
 
 /* A verb's answer is of the whole log: what was committed before is folded
  * first. */
@@ -25,6 +43,8 @@ static enum sotto_err open_owner(void **owner, uv_loop_t *loop, const char *dir,
     struct aggregator *a = NULL;
     enum sotto_err err = aggregator_open(&a, loop, dir, link, why);
 
+    if (!err && link)
+        check_descriptors(&a->settings);
     while (!err && !link && !aggregator_folded(a))
         uv_run(loop, UV_RUN_ONCE);
     *owner = a;
