@@ -9,7 +9,8 @@
  * is made for one attempt, which waits for its end on a thread of its own (one
  * of the loop's workers may be busy with an import that waits for delivery),
  * and is closed when the attempt failed or the connection went, before NNG
- * can use it again. */
+ * can use it again. NNG is not asked for timeouts either: as Debian builds it,
+ * it waits by the time of day, which may be set back. */
 #include "link/request.h"
 
 #include <assert.h>
@@ -18,11 +19,13 @@
 
 #include <nng/protocol/reqrep0/req.h>
 
+#include "base/clock.h"
 #include "link/backoff.h"
 #include "wire/envelope.h"
 
 #define PAUSE_MIN_MS 500
 #define PAUSE_MAX_MS 30000
+#define ATTEMPT_MAX_MS (3 * 60 * 1000) /* the kernel gives up before */
 #define THREAD_STACK (128 * 1024)
 
 enum slot_state { SLOT_IDLE, SLOT_SENDING, SLOT_RECEIVING };
@@ -35,6 +38,7 @@ struct slot {
     nng_ctx ctx;
     bool ctx_open;
     int64_t timeout_ms;
+    int64_t sent_ms, until_ms; /* the request, its step (monotonic) */
 };
 
 struct requester {
@@ -44,12 +48,13 @@ struct requester {
     char *address;
     nng_dialer dialer; /* of the attempt, then of the connection */
     uv_thread_t thread;
-    bool dialling; /* the thread is there */
+    bool dialling;                /* the thread is there */
+    int64_t dialled_ms, heard_ms; /* a reply (monotonic) */
     atomic_bool ended;
     int dial_result; /* once ended */
     atomic_int pipes;
-    uv_async_t news; /* an attempt ended, or a connection */
-    uv_timer_t pause;
+    uv_async_t news;         /* an attempt ended, or a connection */
+    uv_timer_t pause, timer; /* to the next attempt; to the next timeout */
     struct backoff backoff;
     bool closing;
     int handles;
@@ -77,40 +82,12 @@ static enum sotto_err err_of(int nng)
     }
 }
 
-static void finish(struct slot *s, enum sotto_err err, struct span reply)
-{
-    s->state = SLOT_IDLE;
-    s->owner->done(s->owner->owner, s->number, err, reply);
-}
-
-static void slot_on_loop(struct relay_op *op, int result)
-{
-    struct slot *s = (struct slot *)op;
-    nng_msg *msg;
-
-    if (result != 0) {
-        if (s->state == SLOT_SENDING) { /* ours after failure */
-            nng_msg_free(nng_aio_get_msg(op->aio));
-            nng_aio_set_msg(op->aio, NULL);
-        }
-        finish(s, err_of(result), span_of(NULL, 0));
-        return;
-    }
-    if (s->state == SLOT_SENDING) { /* the message is NNG's now */
-        s->state = SLOT_RECEIVING;
-        nng_aio_set_timeout(op->aio, (nng_duration)s->timeout_ms);
-        nng_ctx_recv(s->ctx, op->aio);
-        return;
-    }
-    assert(s->state == SLOT_RECEIVING);
-    backoff_reset(&s->owner->backoff);
-    msg = nng_aio_get_msg(op->aio);
-    nng_aio_set_msg(op->aio, NULL);
-    finish(s, SOTTO_OK, span_of(nng_msg_body(msg), nng_msg_len(msg)));
-    nng_msg_free(msg);
-}
-
 /* ---- the connection ---- */
+
+static int64_t mono(void)
+{
+    return clock_mono_ms(&clock_system);
+}
 
 static void pipe_on_nng_thread(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
@@ -150,6 +127,7 @@ static int dial(struct requester *r)
         return NNG_ENOMEM;
     }
     r->dialling = true;
+    r->dialled_ms = mono();
     return 0;
 }
 
@@ -188,6 +166,99 @@ static void news_on_loop(uv_async_t *news)
         dial_later(r);
 }
 
+/* A request that was sent at sent_ms has timed out. A connection that was
+ * silent all the while may be dead without anybody having said so. */
+static void look_at_link(struct requester *r, int64_t sent_ms)
+{
+    bool again;
+
+    if (requester_connected(r))
+        again = r->dialled_ms <= sent_ms && r->heard_ms < sent_ms;
+    else
+        again = r->dialling && mono() - r->dialled_ms >= ATTEMPT_MAX_MS;
+    if (again)
+        nng_dialer_close(r->dialer); /* and its connection */
+}
+
+/* ---- one request a slot ---- */
+
+static void timer_on_loop(uv_timer_t *timer);
+
+/* Wakes at the first timeout. */
+static void schedule(struct requester *r)
+{
+    int64_t first = INT64_MAX, now = mono();
+
+    for (uint32_t i = 0; i < r->slot_count; i++)
+        if (r->slots[i].state != SLOT_IDLE && r->slots[i].until_ms < first)
+            first = r->slots[i].until_ms;
+    if (first == INT64_MAX)
+        uv_timer_stop(&r->timer);
+    else
+        uv_timer_start(&r->timer, timer_on_loop,
+                       first > now ? (uint64_t)(first - now) : 0, 0);
+}
+
+/* What times out ends in slot_on_loop; until it does, it is not due again. */
+static void timer_on_loop(uv_timer_t *timer)
+{
+    struct requester *r = timer->data;
+    int64_t now = mono();
+
+    for (uint32_t i = 0; i < r->slot_count; i++) {
+        struct slot *s = &r->slots[i];
+        if (s->state == SLOT_IDLE || s->until_ms > now)
+            continue;
+        s->until_ms = INT64_MAX;
+        nng_aio_abort(s->op.aio, NNG_ETIMEDOUT);
+        look_at_link(r, s->sent_ms);
+    }
+    schedule(r);
+}
+
+static void finish(struct slot *s, enum sotto_err err, struct span reply)
+{
+    s->state = SLOT_IDLE;
+    s->owner->done(s->owner->owner, s->number, err, reply);
+}
+
+/* The next step of a slot's request begins. */
+static void step(struct slot *s, enum slot_state state)
+{
+    s->state = state;
+    s->until_ms = mono() + s->timeout_ms;
+    schedule(s->owner);
+}
+
+static void slot_on_loop(struct relay_op *op, int result)
+{
+    struct slot *s = (struct slot *)op;
+    nng_msg *msg;
+
+    if (result != 0) {
+        if (s->state == SLOT_SENDING) { /* ours after failure */
+            nng_msg_free(nng_aio_get_msg(op->aio));
+            nng_aio_set_msg(op->aio, NULL);
+        }
+        finish(s, err_of(result), span_of(NULL, 0));
+        return;
+    }
+    if (s->state == SLOT_SENDING) { /* the message is NNG's now */
+        step(s, SLOT_RECEIVING);
+        nng_ctx_recv(s->ctx, op->aio);
+        return;
+    }
+    assert(s->state == SLOT_RECEIVING);
+    backoff_reset(&s->owner->backoff);
+    s->owner->heard_ms = mono();
+    msg = nng_aio_get_msg(op->aio);
+    nng_aio_set_msg(op->aio, NULL);
+    finish(s, SOTTO_OK, span_of(nng_msg_body(msg), nng_msg_len(msg)));
+    nng_msg_free(msg);
+}
+
+/* ---- open and close ---- */
+
 static int socket_open(struct requester *r)
 {
     int rv = nng_req0_open(&r->socket);
@@ -205,8 +276,6 @@ static int socket_open(struct requester *r)
         return rv;
     return dial(r);
 }
-
-/* ---- open and close ---- */
 
 static void requester_on_closed(void *arg)
 {
@@ -269,8 +338,9 @@ enum sotto_err requester_open(struct requester **out, uv_loop_t *loop,
         return SOTTO_ENOMEM;
     }
     uv_timer_init(loop, &r->pause);
-    r->news.data = r->pause.data = r;
-    r->handles = 3;
+    uv_timer_init(loop, &r->timer);
+    r->news.data = r->pause.data = r->timer.data = r;
+    r->handles = 4;
     r->backoff =
         (struct backoff){.min_ms = PAUSE_MIN_MS, .max_ms = PAUSE_MAX_MS};
     rv = socket_open(r);
@@ -320,6 +390,7 @@ void requester_close(struct requester *r, void (*closed)(void *owner),
     }
     uv_close((uv_handle_t *)&r->news, handle_on_closed);
     uv_close((uv_handle_t *)&r->pause, handle_on_closed);
+    uv_close((uv_handle_t *)&r->timer, handle_on_closed);
     relay_close(&r->relay, requester_on_closed, r);
 }
 
@@ -340,10 +411,10 @@ enum sotto_err requester_send(struct requester *r, uint32_t slot, struct span a,
         memcpy(nng_msg_body(msg), a.data, a.size);
     if (b.size > 0)
         memcpy((uint8_t *)nng_msg_body(msg) + a.size, b.data, b.size);
-    s->state = SLOT_SENDING;
     s->timeout_ms = timeout_ms;
+    s->sent_ms = mono();
+    step(s, SLOT_SENDING);
     nng_aio_set_msg(s->op.aio, msg);
-    nng_aio_set_timeout(s->op.aio, (nng_duration)timeout_ms);
     nng_ctx_send(s->ctx, s->op.aio);
     return SOTTO_OK;
 }

@@ -2,8 +2,11 @@
  *
  * One connection, dialled in the background for ever: at once, then after
  * pauses of their own random length whose bound doubles from half a second to
- * 30 s, and again from half a second when a reply has come. An attempt has a
- * thread while it lasts. A slot has one request at a time. Loop thread only. */
+ * 30 s, and again from half a second when a reply has come. It is made anew
+ * when a request on it has timed out and nothing came since it was sent: a way
+ * that is broken is not always told. Timeouts go by the monotonic clock. An
+ * attempt has a thread while it lasts. A slot has one request at a time. Loop
+ * thread only. */
 #ifndef SOTTO_LINK_REQUEST_H
 #define SOTTO_LINK_REQUEST_H
 

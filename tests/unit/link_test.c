@@ -10,6 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cmocka.h>
 #include <nng/protocol/reqrep0/req.h>
 
@@ -415,6 +420,64 @@ static void a_pause_is_between_attempts(void **state)
         assert_true(d.opened_ms[i] - d.shut_ms[i - 1] >= wait_ms);
 }
 
+/* A listener that takes connections, greets as a replier of NNG does, and says
+ * nothing more. */
+static int silent_listen(char address[64])
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+    snprintf(address, 64, "tcp://127.0.0.1:%u", ntohs(at.sin_port));
+    return fd;
+}
+
+static bool silent_accept(int fd, int *taken)
+{
+    static const uint8_t greeting[8] = {0, 'S', 'P', 0, 0, 0x31, 0, 0};
+
+    *taken = accept(fd, NULL, NULL);
+    return *taken >= 0 && send(*taken, greeting, sizeof greeting, 0) ==
+                              (ssize_t)sizeof greeting;
+}
+
+/* Nobody closes it, but nothing comes: perhaps only the way is broken. */
+static void a_silent_connection_is_made_anew(void **state)
+{
+    struct ends *e = *state;
+    struct requester *r;
+    struct why why;
+    char address[64];
+    int fd = silent_listen(address), first, second;
+
+    assert_int_equal(
+        requester_open(&r, &e->loop, address, SLOTS, request_ended, e, &why),
+        SOTTO_OK);
+    UNTIL(e, silent_accept(fd, &first));
+    UNTIL(e, requester_connected(r));
+    for (uint32_t s = 0; s < SLOTS; s++)
+        assert_int_equal(
+            requester_send(r, s, span_text("n"), span_text("x"), 200),
+            SOTTO_OK);
+    UNTIL(e, e->done == SLOTS);
+    assert_int_equal(e->last[0], SOTTO_ETIMEOUT);
+    UNTIL(e, silent_accept(fd, &second)); /* once, for all of them */
+    for (int i = 0; i < 20; i++)
+        uv_run(&e->loop, UV_RUN_ONCE);
+    assert_int_equal(accept(fd, NULL, NULL), -1);
+    e->done = 0;
+    e->open++;
+    requester_close(r, part_closed, e);
+    UNTIL(e, e->open == 2);
+    close(first);
+    close(second);
+    close(fd);
+}
+
 static void an_address_that_is_none_is_explained(void **state)
 {
     struct ends *e = *state;
@@ -450,6 +513,7 @@ int main(void)
         TEST(closing_at_once_leaks_nothing),
         TEST(closing_in_the_middle_leaks_nothing),
         TEST(a_pause_is_between_attempts),
+        TEST(a_silent_connection_is_made_anew),
         TEST(an_address_that_is_none_is_explained),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
