@@ -12,12 +12,14 @@ of every test by Site.assert_balance."""
 import argparse
 import ctypes
 import json
+import mmap
 import os
 import random
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -79,6 +81,92 @@ def write(path, text, mode=0o600):
     return path
 
 
+class Clock:
+    """The clocks of the programs that are started with its `env`
+    (tests/support/fakeclock.c): at first those of this machine. `rate`: how
+    many of their seconds pass in one of ours."""
+
+    SECOND = 1000000000
+
+    def __init__(self, site, name="clock"):
+        path = site.path(name)
+        write(path, bytes(48))
+        with open(path, "r+b") as f:
+            self._sheet = mmap.mmap(f.fileno(), 48)
+        self.env = {"FAKECLOCK": path,
+                    "LD_PRELOAD": os.environ["SOTTO_FAKECLOCK"],
+                    "ASAN_OPTIONS": "verify_asan_link_order=0:" +
+                                    os.environ.get("ASAN_OPTIONS", "")}
+        self._version = 0
+        self._since = time.monotonic_ns()
+        self._mono, self._wall = self._since, time.time_ns()
+        self._rate = self._wall_rate = 1
+        self._write()
+        self._prove()
+
+    def _prove(self):
+        """That a program sees it."""
+        self.set_wall(1234567890)
+        seen = subprocess.run(["date", "+%Y"], env=dict(os.environ, **self.env),
+                              capture_output=True, check=True).stdout
+        check_equal(seen, b"2009\n", "the year with a made-up clock")
+        self.set_wall(time.time())
+
+    def _write(self):
+        self._version += 1
+        struct.pack_into("=q", self._sheet, 0, self._version)
+        struct.pack_into("=5q", self._sheet, 8, self._since, self._mono,
+                         self._rate, self._wall, self._wall_rate)
+        self._version += 1
+        struct.pack_into("=q", self._sheet, 0, self._version)
+
+    def _now(self):
+        """Makes now the time from which they count."""
+        now = time.monotonic_ns()
+        self._mono += self._rate * (now - self._since)
+        self._wall += self._wall_rate * (now - self._since)
+        self._since = now
+
+    def run(self, rate):
+        """Both clocks go on at this rate."""
+        self._now()
+        self._rate = self._wall_rate = rate
+        self._write()
+
+    def set_wall(self, seconds):
+        """The time of day is this; the monotonic clock does not notice."""
+        self._now()
+        self._wall = int(seconds * self.SECOND)
+        self._write()
+
+    def freeze(self):
+        """The time of day stands."""
+        self._now()
+        self._wall_rate = 0
+        self._write()
+
+    def pass_time(self, seconds):
+        """So much time passes at once, by both clocks."""
+        self._now()
+        self._mono += int(seconds * self.SECOND)
+        self._wall += int(seconds * self.SECOND) if self._wall_rate else 0
+        self._write()
+
+    def boot(self, wall=None):
+        """As after a start of the machine, with none of its programs
+        running: the monotonic clock begins anew, the other where it is told
+        to."""
+        self._now()
+        self._mono = 20 * self.SECOND
+        if wall is not None:
+            self._wall = int(wall * self.SECOND)
+        self._write()
+
+    def wall(self):
+        self._now()
+        return self._wall / self.SECOND
+
+
 class Answer:
     """What a verb gave: exit code, the JSON it printed, its error text."""
 
@@ -95,7 +183,7 @@ class Daemon:
 
     def __init__(self, site, program, folder, env=None):
         self.site, self.program, self.folder = site, program, folder
-        self.env = dict(os.environ, **(env or {}))
+        self.env = dict(os.environ, **dict(site.env, **(env or {})))
         self.name = os.path.basename(folder)
         self.log = os.path.join(site.root, self.name + ".log")
         self.process = None
@@ -240,6 +328,7 @@ class Site:
         self.root = tempfile.mkdtemp(prefix="sotto-flow-")
         self.rings = tempfile.mkdtemp(prefix="sotto-flow-", dir="/dev/shm")
         self.officer = self.path("officer")
+        self.env = {}  # of every daemon made from here on
         self.aggregator = None
         self.agents = {}
         self.tools, self.proxies, self.mounts = [], [], []
@@ -420,6 +509,8 @@ def read_args(about):
     parser.add_argument("--keep", action="store_true",
                         help="keep the folder of the site")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--full", action="store_true",
+                        help="the long size, minutes instead of seconds")
     parser.add_argument("--only", help="run one of the tests in this file")
     return parser.parse_args()
 

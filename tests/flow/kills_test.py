@@ -36,9 +36,8 @@ def split(file, folder):
 class Feeding:
     """One agent's file, imported again until it went through."""
 
-    def __init__(self, site, agent, file):
-        self.agent, self.file = agent, file
-        self.map = conf(site.args, "online-retail.map.yaml")
+    def __init__(self, agent, file, map_file):
+        self.agent, self.file, self.map = agent, file, map_file
         self.process, self.report, self.runs = None, None, 0
 
     def step(self):
@@ -95,7 +94,8 @@ def killed_again_and_again(site):
     for name in AGENTS:
         site.make_agent(name, bundle, batch_events=120,
                         batch_bytes=16384, ring_size=262144).start()
-    feeds = [Feeding(site, site.agents[n], files[n]) for n in AGENTS]
+    retail_map = conf(site.args, "online-retail.map.yaml")
+    feeds = [Feeding(site.agents[n], files[n], retail_map) for n in AGENTS]
 
     begin = time.monotonic()
     under_way = feed_and_kill(site, feeds, rng)

@@ -8,6 +8,7 @@ request: nonce and envelope; a reply: an envelope), None to swallow them, or
 CUT to close the connection. All that goes either way is in `captured`, before
 and after meddling."""
 
+import random
 import socket
 import struct
 import threading
@@ -45,6 +46,7 @@ class Proxy:
         self.on_request = self.on_reply = None
         self.delay = 0.0  # seconds, of every frame
         self.refusing = False  # connections are closed at once
+        self.connections = 0  # so far
         self.errors = []
         self._lock = threading.Lock()
         self._open = set()
@@ -107,6 +109,7 @@ class Proxy:
             waiting = {}
             with self._lock:
                 self._open.update((near, far))
+                self.connections += 1
             for a, b, step in ((near, far, self._request),
                                (far, near, self._reply)):
                 threading.Thread(target=self._carry,
@@ -128,15 +131,22 @@ class Proxy:
                     continue
                 if self.delay:
                     time.sleep(self.delay)
-                target.sendall(struct.pack(">Q", len(passed) + 4) +
-                               frame[:4] + passed)
+                self._put(source, target, struct.pack(">Q", len(passed) + 4) +
+                          frame[:4] + passed)
         except OSError:
             pass  # one side has gone
         except Exception as e:  # a mistake of the test: shown by it
             self.errors.append(repr(e))
         finally:
-            self._end(source)
-            self._end(target)
+            self._finish(source, target)
+
+    def _finish(self, source, target):
+        self._end(source)
+        self._end(target)
+
+    def _put(self, source, target, frame):
+        """Passes a whole frame on; OSError ends the connection."""
+        target.sendall(frame)
 
     def _read(self, source, size):
         parts = bytearray()
@@ -162,6 +172,114 @@ class Proxy:
             return body
         exchange.reply = body
         return self.on_reply(exchange) if self.on_reply else body
+
+
+class FaultyLine(Proxy):
+    """A bad network, while `faulty`: frame by frame a fault is drawn, by the
+    chances of FAULTS. `counts` tells how often each was."""
+
+    FAULTS = (("late", 10), ("byte by byte", 6), ("64 kbit/s", 5),
+              ("repeated", 8), ("cut", 4), ("reset", 4), ("half open", 1),
+              ("gone", 1), ("none", 61))
+    BYTES_MAX = 1500  # of a frame go one by one, so that it does end
+    LATE_MAX = 0.2  # seconds
+
+    def __init__(self, port, upstream, seed=1):
+        self.faulty = False
+        self.bit_rate = 64000  # of a frame that goes slowly
+        self.slow = False  # every frame does
+        self.counts = dict.fromkeys((n for n, _ in self.FAULTS), 0)
+        self._rng = random.Random(seed)
+        self._silent = set()
+        self._over = threading.Event()
+        super().__init__(port, upstream)
+
+    def close(self):
+        self._over.set()
+        super().close()
+
+    def silence(self):
+        """What is connected now stays so, and nothing passes any more."""
+        with self._lock:
+            self._silent |= self._open
+
+    def cuts(self):
+        return self.counts["cut"] + self.counts["reset"]
+
+    def _draw(self):
+        with self._lock:
+            fault = "none"
+            if self.faulty:
+                fault, = self._rng.choices(*zip(*self.FAULTS))
+                self.counts[fault] += 1
+            return fault, self._rng.random()
+
+    def _put(self, source, target, frame):
+        fault, chance = self._draw()
+        part = int(chance * len(frame))
+        if fault == "late":
+            time.sleep(chance * self.LATE_MAX)
+        elif fault == "byte by byte":
+            part = min(len(frame), self.BYTES_MAX)
+            for i in range(part):
+                target.sendall(frame[i:i + 1])
+            frame = frame[part:]
+        elif fault == "64 kbit/s":
+            self._put_slowly(target, frame)
+            frame = b""
+        elif fault == "repeated":
+            target.sendall(frame)
+        elif fault == "cut":
+            target.sendall(frame[:part])
+            raise OSError("cut")
+        elif fault == "reset":
+            self._reset(source, target, frame[:part])
+        elif fault != "none":
+            target.sendall(frame[:part])
+            self._stop(source, target, fault)
+        if self._is_silent(source):
+            raise OSError("silent")
+        if self.slow:
+            self._put_slowly(target, frame)
+        else:
+            target.sendall(frame)
+
+    def _put_slowly(self, target, frame):
+        size = max(400, self.bit_rate // 800)  # ten milliseconds and more
+        for i in range(0, len(frame), size):
+            target.sendall(frame[i:i + size])
+            time.sleep(size * 8 / self.bit_rate)
+
+    def _reset(self, source, target, part):
+        """Swallows what comes for a while, then both ends see a reset."""
+        target.sendall(part)
+        source.settimeout(0.1)
+        try:
+            while source.recv(65536):
+                pass
+        except OSError:
+            pass
+        for s in (source, target):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                         struct.pack("ii", 1, 0))
+        raise OSError("reset")
+
+    def _stop(self, source, target, fault):
+        """Half open: both ends stay connected, and hear nothing. Gone: only
+        one of them stays."""
+        with self._lock:
+            self._silent |= {source, target}
+        if fault == "gone":
+            target.shutdown(socket.SHUT_RDWR)
+
+    def _is_silent(self, s):
+        with self._lock:
+            return s in self._silent
+
+    def _finish(self, source, target):
+        if self._is_silent(source) or self._is_silent(target):
+            self._over.wait()
+        super()._finish(source, target)
 
 
 def flip_bit(body, at):

@@ -18,7 +18,7 @@ MIB = 1024 * 1024
 
 # ---- a shop with a proxy on its line ----
 
-def make_shop(site, policy_known=True):
+def make_shop(site, policy_known=True, make_line=Proxy):
     """The officer's policy and an aggregator behind a proxy; returns proxy,
     policy file and its hash."""
     site.keygen()
@@ -28,7 +28,7 @@ def make_shop(site, policy_known=True):
     aggregator = site.make_aggregator(policy if policy_known else None,
                                       announce=port)
     aggregator.start()
-    line = Proxy(port, aggregator.port)
+    line = make_line(port, aggregator.port)
     site.proxies.append(line)
     return line, policy, digest
 
