@@ -535,7 +535,7 @@ enum sotto_err spool_fork(struct spool *s, uint64_t new_stream,
                           const struct spool_rewrite *rewrite)
 {
     struct spool_state *t = &s->now.state;
-    struct db_sums again = {0, 0, 0};
+    struct db_sums again = {0};
     enum sotto_err err;
 
     if (!new_stream || new_stream == t->stream)

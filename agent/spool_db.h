@@ -16,7 +16,7 @@ enum spool_sql {
     SQL_ROLLBACK,
     SQL_STATE_READ,
     SQL_STATE_WRITE,
-    SQL_SUMS, /* from ?1 to ?2: rows with a chain, bytes, events */
+    SQL_SUMS, /* from ?1 to ?2: rows with a chain, bytes, events, numbers */
     SQL_FREE, /* bytes of pages in the file that nobody uses */
     SQL_ROW_ADD,
     SQL_ROW_READ,
@@ -88,6 +88,7 @@ enum sotto_err db_end(struct spool *s, enum sotto_err err);
 
 struct db_sums {
     uint64_t rows, bytes, events;
+    uint64_t numbers; /* the sequences, added up */
 };
 enum sotto_err db_sums(struct spool *s, uint64_t from, uint64_t to,
                        struct db_sums *out);

@@ -489,6 +489,31 @@ static void keeps_cursors_and_numbers_policies(void **state)
     assert_int_equal(seen, 3);
 }
 
+/* A flipped bit in a row's number: the sum of the rows is the same. */
+static void refuses_rows_with_a_gap(void **state)
+{
+    struct bench *b = *state;
+    struct why why;
+    sqlite3 *db;
+
+    add_rows(b, 6);
+    assert_int_equal(spool_ack(b->s, 2, 0), SOTTO_OK);
+    spool_close(b->s);
+    b->s = NULL;
+    assert_int_equal(
+        sqlite3_open_v2("spool.db", &db, SQLITE_OPEN_READWRITE, DISK),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "PRAGMA locking_mode = EXCLUSIVE;"
+                                  "UPDATE row SET sequence = 64 + 5"
+                                  " WHERE sequence = 5",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(spool_open(&b->s, &b->config, &why), SOTTO_EDECODE);
+    b->s = NULL;
+}
+
 static void refuses_a_newer_file_and_no_database(void **state)
 {
     struct bench *b = *state;
@@ -801,6 +826,7 @@ int main(void)
         ON_BENCH(a_fork_leaves_what_is_gone),
         ON_BENCH(expires_the_oldest_waiting_batches),
         ON_BENCH(keeps_cursors_and_numbers_policies),
+        ON_BENCH(refuses_rows_with_a_gap),
         ON_BENCH(refuses_a_newer_file_and_no_database),
         cmocka_unit_test(every_fault_leaves_all_or_nothing),
         ON_BENCH(a_fault_while_it_is_made_is_survived),
