@@ -230,7 +230,7 @@ static enum sotto_err commit(struct batcher *b)
         .ring_mark = b->position,
         .total = &total,
         .cursors = cursors,
-        .now_ms = clock_wall_ms(&clock_system),
+        .now_ms = trusted_stamp(b->use.time),
     };
 
     if (err)

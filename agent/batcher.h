@@ -14,6 +14,7 @@
 #include "agent/policyset.h"
 #include "agent/settings.h"
 #include "agent/spool.h"
+#include "agent/trusted.h"
 
 struct batcher;
 
@@ -23,6 +24,7 @@ struct batcher_parts { /* what it uses; all outlive it */
     struct journal *journal;
     struct spool *spool;
     const struct policyset *policies;
+    const struct trusted_time *time;
     struct lists *lists; /* told what happened, for folding in */
 };
 

@@ -142,16 +142,14 @@ static void expire_on_loop(uv_timer_t *timer)
     struct core *c = timer->data;
     const struct spool_rewrite voids = {make_void, c};
     const struct policy *p = policyset_current(&c->policies, NULL);
-    int64_t age = c->settings.spool_age_ms, old;
+    int64_t age = c->settings.spool_age_ms, now = trusted_stamp(&c->time);
     uint64_t events = 0;
 
     if (p && p->spool_ms > 0 && p->spool_ms < age)
         age = p->spool_ms; /* the officer's limit */
-    old = clock_wall_ms(c->time.clock) - age;
-
-    if (!atomic_load(&c->time.confirmed))
+    if (now == 0)
         return; /* a wrong clock gives nothing up */
-    if (spool_expire(c->spool, old, &voids, &events))
+    if (spool_expire(c->spool, now - age, &voids, &events))
         log_error("spool", "old batches could not be voided; trying again");
     else if (events > 0)
         log_warn("spool", "%llu events were too old to be sent; voided",
@@ -222,7 +220,16 @@ static uint64_t applied_on_loop(void *owner)
 
 static void time_on_loop(void *owner, int64_t aggregator_ms)
 {
-    trusted_confirm(&((struct core *)owner)->time, aggregator_ms);
+    struct core *c = owner;
+
+    trusted_confirm(&c->time, aggregator_ms);
+    if (!c->dated)
+        c->dated = !spool_date(c->spool, trusted_stamp(&c->time));
+}
+
+static int64_t now_on_loop(void *owner)
+{
+    return trusted_stamp(&((struct core *)owner)->time);
 }
 
 static void changed_on_loop(void *owner)
@@ -268,6 +275,7 @@ static enum sotto_err open_files(struct core *c, struct why *why)
     err = spool_open(&c->spool, &cfg, why);
     if (err)
         return err;
+    trusted_begin(&c->time, spool_state(c->spool)->time_ms);
     snprintf(path, sizeof path, "%s/lists.db", c->home->dir);
     err = lists_open(&c->lists, path, why);
     if (err)
@@ -318,6 +326,7 @@ static enum sotto_err open_batcher(struct core *c)
         .spool = c->spool,
         .policies = &c->policies,
         .lists = c->lists,
+        .time = &c->time,
     };
 
     return batcher_open(&c->batcher, &parts);
@@ -334,6 +343,7 @@ static enum sotto_err open_uplink(struct core *c, struct why *why)
         .documents = documents_on_loop,
         .applied = applied_on_loop,
         .time = time_on_loop,
+        .now = now_on_loop,
         .changed = changed_on_loop,
         .owner = c,
     };

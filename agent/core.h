@@ -24,6 +24,7 @@ struct core {
     struct lists *lists;
     struct policyset policies;
     struct trusted_time time;
+    bool dated; /* the spool knows of it */
     struct take take;
     struct batcher *batcher;
     struct uplink *uplink; /* NULL when offline was asked for */

@@ -237,6 +237,26 @@ static enum sotto_err evict(struct spool *s, int64_t now_ms)
 
 /* ---- committing ---- */
 
+/* Inside a transaction. */
+static void tell_time(struct spool *s, int64_t now_ms)
+{
+    if (now_ms > 0)
+        s->now.state.time_ms = now_ms;
+}
+
+enum sotto_err spool_date(struct spool *s, int64_t now_ms)
+{
+    sqlite3_stmt *st = db_statement(s, SQL_ROWS_DATE);
+    enum sotto_err err = db_begin(s);
+
+    if (err)
+        return err;
+    tell_time(s, now_ms);
+    db_bind_uint(st, 1, s->now.state.acked);
+    db_bind_uint(st, 2, (uint64_t)now_ms);
+    return db_end(s, db_run(st));
+}
+
 /* The envelope is what its row will say it is. */
 static bool envelope_fits(struct span bytes, uint64_t stream,
                           const struct row *row)
@@ -317,6 +337,7 @@ enum sotto_err spool_commit(struct spool *s, const struct spool_entry *e)
         err = db_begin(s);
     if (err)
         return err;
+    tell_time(s, e->now_ms);
     s->now.state.ring_mark = e->ring_mark;
     if (e->total)
         s->now.state.last = *e->total;
@@ -356,6 +377,7 @@ static enum sotto_err ack_upto(struct spool *s, uint64_t watermark,
     struct db_sums sums;
     enum sotto_err err = db_sums(s, t->acked + 1, watermark, &sums);
 
+    tell_time(s, now_ms);
     if (!err)
         err = chain_after(s, watermark, t->acked_chain);
     if (err)
@@ -573,6 +595,11 @@ static enum sotto_err void_row(struct spool *s, struct row *row,
     return err || memcmp(chain, was, HASH_SIZE) == 0 ? err : SOTTO_EINVAL;
 }
 
+static bool too_old(const struct row *row, int64_t old_ms)
+{
+    return row->made_ms > 0 && row->made_ms < old_ms;
+}
+
 static enum sotto_err expire_rows(struct spool *s, int64_t old_ms,
                                   const struct spool_rewrite *make_void,
                                   uint64_t *events)
@@ -585,7 +612,7 @@ static enum sotto_err expire_rows(struct spool *s, int64_t old_ms,
     for (uint64_t n = t->acked + 1; n < t->next_sequence; n++) {
         enum sotto_err err = row_read(s, n, &row);
         uint32_t count = row.events;
-        if (!err && row.made_ms >= old_ms)
+        if (!err && !too_old(&row, old_ms))
             return SOTTO_OK;
         if (!err && row.kind == KIND_BATCH) {
             err = void_row(s, &row, make_void, chain);
@@ -608,7 +635,7 @@ enum sotto_err spool_expire(struct spool *s, int64_t old_ms,
     enum sotto_err err = row_read(s, s->now.state.acked + 1, &row);
 
     *voided_events = 0;
-    if (err == SOTTO_ENOTFOUND || (!err && row.made_ms >= old_ms))
+    if (err == SOTTO_ENOTFOUND || (!err && !too_old(&row, old_ms)))
         return SOTTO_OK;
     if (!err)
         err = db_begin(s);

@@ -35,6 +35,7 @@ struct spool_state {
     uint64_t accepted;        /* events put into batches, ever */
     uint64_t acked_events, voided_events, refused_events;
     uint64_t waiting_rows, waiting_bytes, waiting_events;
+    int64_t time_ms; /* trusted time at the last change; 0: not known yet */
     struct counters base; /* of rings that are gone; by reason */
     struct counters last; /* total at the last commit, for the next base */
 };
@@ -62,7 +63,7 @@ struct spool_entry {
     const struct counters *total; /* cumulative at this point */
     const struct spool_cursor *cursors;
     size_t cursor_count;
-    int64_t now_ms;
+    int64_t now_ms; /* trusted time, here and below; 0: not known yet */
 };
 /* All or nothing. SOTTO_EFULL over bytes_max or on a full disk; SOTTO_EIO:
  * the state is re-read from the file, nothing of the entry is there. */
@@ -71,7 +72,7 @@ enum sotto_err spool_commit(struct spool *s, const struct spool_entry *e);
 struct spool_row {
     uint64_t stream, sequence;
     uint32_t kind, events;
-    int64_t made_ms;
+    int64_t made_ms; /* 0: before the time was known */
     uint8_t chain[HASH_SIZE];
 };
 /* The envelope of a sequence of the current stream, acknowledged or not, as it
@@ -115,6 +116,10 @@ enum sotto_err spool_fork(struct spool *s, uint64_t new_stream,
 enum sotto_err spool_expire(struct spool *s, int64_t old_ms,
                             const struct spool_rewrite *make_void,
                             uint64_t *voided_events);
+
+/* Trusted time has become known: it is kept, and rows made before that are
+ * dated from now on. */
+enum sotto_err spool_date(struct spool *s, int64_t now_ms);
 
 /* Import cursors; SOTTO_ENOTFOUND. out is cleared first. */
 enum sotto_err spool_cursor_get(struct spool *s, const uint8_t source[16],

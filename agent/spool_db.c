@@ -68,6 +68,8 @@ static const char *const sql[SQL_COUNT] = {
         " FROM row WHERE sequence = ?1",
     [SQL_ROW_DELETE] = "DELETE FROM row WHERE sequence = ?1",
     [SQL_ROW_EVENTS] = "UPDATE row SET events = ?2 WHERE sequence = ?1",
+    [SQL_ROWS_DATE] = "UPDATE row SET made_ms = ?2"
+        " WHERE sequence > ?1 AND made_ms = 0",
     [SQL_ROWS_ACKED] = "UPDATE row SET acked_ms = ?3"
         " WHERE sequence BETWEEN ?1 AND ?2",
     [SQL_ROWS_FROM] = "SELECT sequence, bytes, acked_ms, chain FROM row"
@@ -281,6 +283,8 @@ static enum sotto_err state_sum(struct spool *s, uint64_t *sum)
     pack_bin(&p, span_of(s->now.first_chain, HASH_SIZE));
     counters_pack(&p, &t->base);
     counters_pack(&p, &t->last);
+    if (t->time_ms) /* an older writer knew none */
+        pack_uint(&p, (uint64_t)t->time_ms);
     if (!p.err)
         *sum = hash64(s->scratch.data, s->scratch.size, SCHEMA_VERSION);
     return p.err;
@@ -298,10 +302,11 @@ static enum sotto_err state_write(struct spool *s)
         return err;
     buf_clear(&s->scratch);
     pack_init(&p, &s->scratch);
-    pack_array(&p, 3);
+    pack_array(&p, 4);
     counters_pack(&p, &t->base);
     counters_pack(&p, &t->last);
     pack_uint(&p, sum);
+    pack_uint(&p, (uint64_t)t->time_ms);
     if (p.err)
         return p.err;
     db_bind_uint(st, 1, t->stream);
@@ -321,19 +326,21 @@ static enum sotto_err state_write(struct spool *s)
     return db_run(st);
 }
 
-/* *sum: of the state as it was written; an older writer sent none. */
+/* *sum: of the state as it was written; an older writer sent none, and no
+ * time. */
 static enum sotto_err state_counters(struct spool *s, struct span bytes,
                                      uint64_t *sum, bool *has_sum)
 {
     static const struct check_limits limits = {COUNTERS_BYTES_MAX, 6, 1024};
     const msgpack_object *items;
     struct unpacked u;
+    uint64_t time_ms = 0;
     uint32_t count;
     enum sotto_err err = unpack_open(&u, bytes, &limits);
 
     if (err)
         return err;
-    err = get_array(&u.root, 2, 3, &items, &count);
+    err = get_array(&u.root, 2, 4, &items, &count);
     if (!err)
         err = counters_unpack(&items[0], &s->now.state.base);
     if (!err)
@@ -341,6 +348,9 @@ static enum sotto_err state_counters(struct spool *s, struct span bytes,
     *has_sum = !err && count > 2;
     if (*has_sum)
         err = get_uint(&items[2], UINT64_MAX, sum);
+    if (!err && count > 3)
+        err = get_uint(&items[3], INT64_MAX, &time_ms);
+    s->now.state.time_ms = (int64_t)time_ms;
     unpack_close(&u);
     return err;
 }

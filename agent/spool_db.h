@@ -22,6 +22,7 @@ enum spool_sql {
     SQL_ROW_READ,
     SQL_ROW_DELETE,
     SQL_ROW_EVENTS, /* ?2 becomes the events of ?1 */
+    SQL_ROWS_DATE,  /* after ?1, those without: made at ?2 */
     SQL_ROWS_ACKED, /* ?1 to ?2 acknowledged at ?3 */
     SQL_ROWS_FROM,  /* walk from ?1 */
     SQL_ROWS_DELETE,

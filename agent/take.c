@@ -10,22 +10,6 @@
 
 #include "agent/cursor.h"
 
-void trusted_confirm(struct trusted_time *t, int64_t aggregator_ms)
-{
-    if (aggregator_ms < 0 || aggregator_ms > TIME_MAX_MS)
-        return;
-    atomic_store(&t->offset_ms, aggregator_ms - clock_mono_ms(t->clock));
-    atomic_store(&t->confirmed, true);
-}
-
-int64_t trusted_now(const struct trusted_time *t)
-{
-    if (!atomic_load_explicit(&t->confirmed, memory_order_acquire))
-        return clock_wall_ms(t->clock);
-    return clock_mono_ms(t->clock) +
-           atomic_load_explicit(&t->offset_ms, memory_order_relaxed);
-}
-
 /* ---- the snapshot ---- */
 
 static uint32_t enter(struct take *t)
@@ -156,7 +140,8 @@ static enum drop_reason take_under(struct take *t, const struct snapshot *s,
                            .keys = t->keys,
                            .person = &s->person,
                            .sessions = &sessions,
-                           .now_ms = trusted_now(t->time)};
+                           .now_ms = trusted_now(t->time),
+                           .sure_ms = trusted_stamp(t->time)};
     uint8_t row[EVENT_ROW_MAX];
     uint32_t emptied = 0;
     struct event ev;
@@ -217,7 +202,8 @@ static enum drop_reason anonymize_import(struct take *t,
                            .granted =
                                granted | policy_granted_always(s->policy),
                            .sessions = &sessions,
-                           .now_ms = trusted_now(t->time)};
+                           .now_ms = trusted_now(t->time),
+                           .sure_ms = trusted_stamp(t->time)};
     uint32_t emptied = 0;
     enum drop_reason drop = anonymize(&a, raw, ev, &emptied);
 

@@ -11,21 +11,10 @@
 
 #include "agent/import.h"
 #include "agent/journal.h"
-#include "base/clock.h"
+#include "agent/trusted.h"
 #include "policy/anonymize.h"
 
 #include <uv.h>
-
-/* Trusted time: the last time the aggregator signed plus what a monotonic
- * clock says has passed; before the first one, the wall clock. */
-struct trusted_time {
-    const struct clock *clock;
-    _Atomic int64_t offset_ms; /* trusted = mono + offset */
-    atomic_bool confirmed;
-};
-/* A time outside 1970..9999 is ignored. */
-void trusted_confirm(struct trusted_time *t, int64_t aggregator_ms);
-int64_t trusted_now(const struct trusted_time *t);
 
 struct snapshot {
     const struct policy *policy; /* NULL: none yet */

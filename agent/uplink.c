@@ -368,8 +368,8 @@ static enum sotto_err write_acks(struct uplink *u)
     enum sotto_err err = SOTTO_OK;
 
     if (acks_due(u))
-        err = spool_ack(u->use.spool, u->stream.acked,
-                        clock_wall_ms(&clock_system));
+        err =
+            spool_ack(u->use.spool, u->stream.acked, u->use.now(u->use.owner));
     u->stats.acknowledged = spool_state(u->use.spool)->acked;
     if (err)
         not_written(u, err);
@@ -449,7 +449,7 @@ static void act(struct uplink *u, uint64_t sequence, const struct reply *r)
                  refusal_text((uint32_t)r->reason));
         err = spool_refused(u->use.spool, sequence,
                             refusal_name((uint32_t)r->reason),
-                            clock_wall_ms(&clock_system));
+                            u->use.now(u->use.owner));
         if (err)
             not_written(u, err);
         break;

@@ -28,6 +28,7 @@ struct uplink_parts {
     enum sotto_err (*documents)(void *owner, struct span payload);
     uint64_t (*applied)(void *owner); /* highest document number */
     void (*time)(void *owner, int64_t aggregator_ms); /* signed time */
+    int64_t (*now)(void *owner);  /* trusted time; 0: not known */
     void (*changed)(void *owner); /* acknowledged or enrolled: look again */
     void *owner;
 };

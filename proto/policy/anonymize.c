@@ -427,13 +427,20 @@ static const struct raw_field *raw_find(const struct raw_event *raw,
     return NULL;
 }
 
+/* A clock that jumped ahead must not end anything. */
+static int64_t sure_ms(const struct anonymizer *a)
+{
+    return a->sure_ms ? a->sure_ms : a->now_ms;
+}
+
 static bool past_retention(const struct anonymizer *a, unsigned purpose,
                            int64_t time_ms)
 {
     int64_t retention_ms = a->policy->purposes[purpose].retention_ms;
+    int64_t now_ms = sure_ms(a);
 
-    return retention_ms > 0 && a->now_ms > time_ms &&
-           (uint64_t)a->now_ms - (uint64_t)time_ms > (uint64_t)retention_ms;
+    return retention_ms > 0 && now_ms > time_ms &&
+           (uint64_t)now_ms - (uint64_t)time_ms > (uint64_t)retention_ms;
 }
 
 /* Whether the data of a purpose may be taken now. */
@@ -514,7 +521,7 @@ enum drop_reason anonymize(const struct anonymizer *a,
 
     if (!p || a->now_ms < p->effective_ms)
         return DROP_NO_POLICY;
-    if (p->expires_ms != WHEN_NONE && a->now_ms >= p->expires_ms)
+    if (p->expires_ms != WHEN_NONE && sure_ms(a) >= p->expires_ms)
         return DROP_EXPIRED;
     index = policy_event_find(p, raw->name);
     if (index < 0)

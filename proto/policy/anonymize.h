@@ -94,7 +94,9 @@ struct anonymizer {
     uint32_t granted; /* consent of this event: person's or the import's,
                          with policy_granted_always() */
     struct sessions *sessions; /* NULL: session fields stay empty */
-    int64_t now_ms; /* trusted time; for retention, and for time_ms unset */
+    int64_t now_ms;            /* best guess, for time_ms unset */
+    int64_t sure_ms; /* it is at least this late: for what is over, policy
+                        and retention. 0: no better known than now_ms */
 };
 
 /* Checks (event known, policy in force, consent, age), then makes the event.

@@ -122,7 +122,8 @@ static inline void parts_batcher(struct parts *p)
                                       .home = p->home,
                                       .journal = p->journal,
                                       .spool = p->spool,
-                                      .policies = &p->policies};
+                                      .policies = &p->policies,
+                                      .time = &p->time};
 
     parts_must(!batcher_open(&p->batcher, &use), "batcher_open");
 }

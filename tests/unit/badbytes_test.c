@@ -103,10 +103,10 @@ struct tally {
 
 static void tally_print(const struct tally *t)
 {
-    print_message("badbytes: %s, %u positions: %u the same, %u missing and counted, "
-                  "%u refused with a sentence\n",
-                  t->file, t->same + t->told + t->refused, t->same, t->told,
-                  t->refused);
+    print_message(
+        "badbytes: %s, %u positions: %u the same, %u missing and counted, "
+        "%u refused with a sentence\n",
+        t->file, t->same + t->told + t->refused, t->same, t->told, t->refused);
     assert_int_equal(t->same + t->told + t->refused, POSITIONS);
     assert_true(t->same && t->told + t->refused);
 }
@@ -425,6 +425,12 @@ static void site_time(void *owner, int64_t time_ms)
     (void)time_ms;
 }
 
+static int64_t site_now(void *owner)
+{
+    (void)owner;
+    return clock_wall_ms(&clock_system);
+}
+
 static void site_changed(void *owner)
 {
     (void)owner;
@@ -450,6 +456,7 @@ static void site_drain(struct site *s)
                                .documents = site_documents,
                                .applied = site_applied,
                                .time = site_time,
+                               .now = site_now,
                                .changed = site_changed,
                                .owner = s};
     int64_t until = clock_mono_ms(&clock_system) + PATIENCE_MS;

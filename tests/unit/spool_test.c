@@ -27,6 +27,7 @@ struct bench {
     struct peer peer;
     struct spool_config config;
     struct buf bytes, out;
+    bool timeless; /* add does not know the time */
 };
 
 static void bench_open(struct bench *b)
@@ -102,7 +103,7 @@ static enum sotto_err add(struct bench *b)
     assert_int_equal(counters_add(&total, "too_old", 3), SOTTO_OK);
     e.envelope = span_of(b->bytes.data, b->bytes.size);
     e.ring_mark = t->ring_mark + 5;
-    e.now_ms = (int64_t)t->next_sequence * OLD_MS;
+    e.now_ms = b->timeless ? 0 : (int64_t)t->next_sequence * OLD_MS;
     e.total = &total;
     return spool_commit(b->s, &e);
 }
@@ -442,6 +443,37 @@ static void expires_the_oldest_waiting_batches(void **state)
     assert_int_equal(voided, 0); /* a void is not voided again */
 }
 
+/* Sealed by a machine that did not know the time: not old, but undated. */
+static void a_row_without_a_time_gets_one_when_it_is_known(void **state)
+{
+    struct bench *b = *state;
+    const struct spool_rewrite make_void = {void_row, b};
+    struct spool_row row;
+    uint64_t voided;
+
+    b->timeless = true;
+    add_rows(b, 2);
+    assert_int_equal(spool_state(b->s)->time_ms, 0);
+    assert_int_equal(spool_expire(b->s, INT64_C(1) << 40, &make_void, &voided),
+                     SOTTO_OK);
+    assert_int_equal(voided, 0);
+    assert_int_equal(spool_ack(b->s, 1, 0), SOTTO_OK);
+    assert_int_equal(spool_date(b->s, 70 * OLD_MS), SOTTO_OK);
+    bench_reopen(b);
+    assert_int_equal(spool_state(b->s)->time_ms, 70 * OLD_MS);
+    assert_int_equal(spool_get(b->s, 2, &row, &b->out), SOTTO_OK);
+    assert_int_equal(row.made_ms, 70 * OLD_MS);
+    b->timeless = false;
+    add_rows(b, 1); /* row 3, at its time */
+    assert_int_equal(spool_state(b->s)->time_ms, 3 * OLD_MS);
+    assert_int_equal(spool_ack(b->s, 2, 80 * OLD_MS), SOTTO_OK);
+    assert_int_equal(spool_state(b->s)->time_ms, 80 * OLD_MS);
+    assert_int_equal(spool_expire(b->s, 60 * OLD_MS, &make_void, &voided),
+                     SOTTO_OK);
+    assert_int_equal(voided, 10);
+    check_rows(b);
+}
+
 static void count_cursor(void *context, const struct spool_cursor *c)
 {
     *(size_t *)context += c->bytes.size * c->source[0];
@@ -604,6 +636,11 @@ static enum sotto_err op_expire(struct bench *b)
     return spool_expire(b->s, 4 * OLD_MS, &make_void, &voided);
 }
 
+static enum sotto_err op_date(struct bench *b)
+{
+    return spool_date(b->s, INT64_C(1) << 40);
+}
+
 static enum sotto_err op_policy(struct bench *b)
 {
     uint8_t hash[HASH_SIZE] = {5};
@@ -619,7 +656,7 @@ static const struct operation {
     {"commit", op_commit}, {"cursor", op_cursor},      {"ring", op_ring},
     {"ack", op_ack},       {"evict", op_ack_evicting}, {"refuse", op_refuse},
     {"rewind", op_rewind}, {"fork", op_fork},          {"expire", op_expire},
-    {"policy", op_policy},
+    {"policy", op_policy}, {"date", op_date},
 };
 
 static void mix_policy_count(uint64_t *h, uint32_t number)
@@ -652,7 +689,7 @@ static uint64_t fingerprint(struct bench *b)
         t->ring,          t->ring_mark,     t->accepted,
         t->acked_events,  t->voided_events, t->refused_events,
         t->waiting_rows,  t->waiting_bytes, t->waiting_events,
-        t->base.produced, t->last.produced,
+        t->base.produced, t->last.produced, (uint64_t)t->time_ms,
     };
     uint64_t h = hash64(numbers, sizeof(numbers), 1), i;
     struct spool_row row;
@@ -675,10 +712,11 @@ static uint64_t shape(struct bench *b)
 {
     const struct spool_state *t = spool_state(b->s);
     uint64_t numbers[] = {
-        t->next_sequence,  t->acked,          t->ring,
-        t->ring_mark,      t->accepted,       t->acked_events,
-        t->voided_events,  t->refused_events, t->waiting_rows,
-        t->waiting_events, t->base.produced,  t->last.produced,
+        t->next_sequence,     t->acked,          t->ring,
+        t->ring_mark,         t->accepted,       t->acked_events,
+        t->voided_events,     t->refused_events, t->waiting_rows,
+        t->waiting_events,    t->base.produced,  t->last.produced,
+        (uint64_t)t->time_ms,
     };
     uint64_t h = hash64(numbers, sizeof(numbers), 1), i;
     struct spool_row row;
@@ -825,6 +863,7 @@ int main(void)
         ON_BENCH(a_fork_moves_all_that_is_kept_to_a_new_stream),
         ON_BENCH(a_fork_leaves_what_is_gone),
         ON_BENCH(expires_the_oldest_waiting_batches),
+        ON_BENCH(a_row_without_a_time_gets_one_when_it_is_known),
         ON_BENCH(keeps_cursors_and_numbers_policies),
         ON_BENCH(refuses_rows_with_a_gap),
         ON_BENCH(refuses_a_newer_file_and_no_database),

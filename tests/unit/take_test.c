@@ -243,43 +243,6 @@ static void drops_are_counted_by_reason(void **state)
     parts_free(p);
 }
 
-/* ---- time ---- */
-
-struct hands {
-    int64_t wall, mono;
-};
-
-static int64_t read_wall(void *context)
-{
-    return ((struct hands *)context)->wall;
-}
-
-static int64_t read_mono(void *context)
-{
-    return ((struct hands *)context)->mono;
-}
-
-static void time_is_the_aggregators_once_it_signed(void **state)
-{
-    struct hands hands = {1000, 50};
-    const struct clock clock = {read_wall, read_mono, &hands};
-    struct trusted_time t = {.clock = &clock};
-
-    (void)state;
-    assert_int_equal(trusted_now(&t), 1000);
-    trusted_confirm(&t, 9000);
-    hands.wall = 5; /* somebody sets the clock */
-    assert_int_equal(trusted_now(&t), 9000);
-    hands.mono += 70;
-    assert_int_equal(trusted_now(&t), 9070);
-    trusted_confirm(&t, 9060);
-    assert_int_equal(trusted_now(&t), 9060);
-    /* What cannot be a time changes nothing. */
-    trusted_confirm(&t, INT64_MIN);
-    trusted_confirm(&t, INT64_MAX);
-    assert_int_equal(trusted_now(&t), 9060);
-}
-
 /* ---- threads ---- */
 
 #define EACH 2000
@@ -369,7 +332,6 @@ int main(void)
         cmocka_unit_test(everything_names_a_person_alike),
         cmocka_unit_test(nobody_is_left_after_a_session),
         cmocka_unit_test(drops_are_counted_by_reason),
-        cmocka_unit_test(time_is_the_aggregators_once_it_signed),
         cmocka_unit_test(changes_while_threads_track_tear_nothing),
     };
 

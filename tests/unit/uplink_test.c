@@ -209,6 +209,12 @@ static void time_came(void *owner, int64_t aggregator_ms)
     ((struct fake *)owner)->time_ms = aggregator_ms;
 }
 
+static int64_t now_is(void *owner)
+{
+    (void)owner;
+    return clock_wall_ms(&clock_system);
+}
+
 static void changed(void *owner)
 {
     ((struct fake *)owner)->changed++;
@@ -227,6 +233,7 @@ static void start(struct fake *f, bool enrolled)
                                .documents = documents_came,
                                .applied = applied,
                                .time = time_came,
+                               .now = now_is,
                                .changed = changed,
                                .owner = f};
     struct why why;
