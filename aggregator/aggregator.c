@@ -102,6 +102,8 @@ static void fold_on_loop(uv_work_t *work, int status)
 
 void aggregator_fold(struct aggregator *a)
 {
+    if (a->stopping) /* the last commit's; it is folded after the next start */
+        return;
     if (a->folding) {
         a->fold_again = true;
         return;
