@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, os.pardir, "flow"))
 
 import harness  # noqa: E402
+from crowd import Crowd  # noqa: E402
 from harness import Site, check, wait_until, write  # noqa: E402
 import shop_events  # noqa: E402
 
@@ -42,6 +43,9 @@ class Size:
         self.dead_seconds = 2 if small else 15
         self.fresh = 3 if small else 60
         self.subjects = 2000 if small else 100000
+        self.crowds = (20,) if small else (1000, 10000)
+        self.crowd_rate = 60 if small else 1      # batches a minute each
+        self.crowd_seconds = 2 if small else 120
 
 
 # ---- the table ----
@@ -378,6 +382,45 @@ class Bench:
                  [(resident[1] - resident[0]) * 1e6 / (known[1] - known[0])],
                  target="600")
 
+    # -- many agents --
+
+    def crowds(self):
+        """Each its own keys and connection, a batch a minute of 20 events of
+        one visitor; they enrol and settle first."""
+        targets = {1000: ("64", ""), 10000: ("200", "1,000")}
+        for agents in self.size.crowds:
+            aggregator = self.fresh_aggregator()
+            crowd = Crowd(self.site, self.args.crowd, agents, self.policy, 20)
+            crowd.wait_enrolled()
+            crowd.wait_connected()
+            crowd.ask("rate", self.size.crowd_rate)
+            wait_until(lambda: crowd.status()["acknowledged"] >= agents / 4,
+                       300, "the crowd is under way", 0.5)
+            crowd.ask("reset")
+            before = cpu_seconds(aggregator)
+            start = time.monotonic()
+            resident = []
+            while time.monotonic() < start + self.size.crowd_seconds:
+                time.sleep(self.size.crowd_seconds / 20)
+                resident.append(resident_mb(aggregator))
+            cpu = (cpu_seconds(aggregator) - before) / (time.monotonic() -
+                                                        start)
+            s = crowd.status()
+            check(s["connected"] == agents, "all are connected", s)
+            crowd.assert_stored_once()
+            crowd.process.kill()
+            crowd.process.wait()
+            name = "{:,} agents, {:,} batch/min each".format(
+                agents, self.size.crowd_rate)
+            memory, late = targets.get(agents, ("", ""))
+            self.row(name + ": aggregator resident", "MB", resident,
+                     target=memory)
+            self.row("  made to acknowledged, p50", "ms", [s["p50_ms"]],
+                     limit="{:,} batches".format(s["timed"]))
+            self.row("  made to acknowledged, p99", "ms", [s["p99_ms"]],
+                     target=late, limit="{:,} retries".format(s["retries"]))
+            self.row("  aggregator CPU", "% of a core", [100 * cpu])
+
     # -- the library --
 
     def limits(self):
@@ -505,6 +548,7 @@ class Bench:
                            ("sizes", self.sizes), ("backlog", self.backlog),
                            ("ingest", self.ingest_all),
                            ("subjects", self.subjects),
+                           ("crowd", self.crowds),
                            ("ring", self.ring_path),
                            ("library", self.library), ("lists", self.lists)):
             if not self.args.only or name in self.args.only.split(","):
@@ -514,7 +558,7 @@ class Bench:
 def read_args():
     import argparse
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("agent", "aggregator", "policy", "source", "app"):
+    for name in ("agent", "aggregator", "policy", "source", "app", "crowd"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--shared", default="")
     parser.add_argument("--small", action="store_true")
