@@ -255,16 +255,34 @@ def full_ring_makes_an_import_wait(site):
     check_equal(agent.status()["spool"]["error"], "", "error afterwards")
 
 
-def full_disk_is_told_and_survived(site):
-    """The agent's folder on a file system that something else has filled."""
-    folder = site.path("disk")
+def mount_small(site, name, size):
+    """A file system of its own, in memory."""
+    folder = site.path(name)
     os.mkdir(folder)
     mounted = os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", folder],
-        capture_output=True).returncode == 0
+        ["mount", "-t", "tmpfs", "-o", "size=%s,mode=700" % size, "tmpfs",
+         folder], capture_output=True).returncode == 0
     if not mounted:
         raise Skipped("mounting a small file system needs root")
     site.mounts.append(folder)
+    return folder
+
+
+def fill(folder):
+    """Leaves no room there; returns the file that takes it."""
+    file = os.path.join(folder, "ballast")
+    with open(file, "wb", 0) as ballast:
+        try:
+            while True:
+                ballast.write(bytes(4096))
+        except OSError:
+            pass  # it is full
+    return file
+
+
+def full_disk_is_told_and_survived(site):
+    """The agent's folder on a file system that something else has filled."""
+    folder = mount_small(site, "disk", "24m")
     line, policy, _ = make_shop(site)
     agent = site.agent_at("shop", os.path.join(folder, "shop"))
     site.enroll(agent, site.token("shop"), site.bundle(policy))
@@ -272,12 +290,7 @@ def full_disk_is_told_and_survived(site):
     site.aggregator.stop()
     agent.start()
     value = take_sales(site, agent, 2000, "first.csv", seed=4)
-    with open(os.path.join(folder, "ballast"), "wb", 0) as ballast:
-        try:
-            while True:
-                ballast.write(bytes(4096))
-        except OSError:
-            pass  # it is full
+    ballast = fill(folder)
     value += sales_file(site.path("sales.csv"), EVENTS)
     feed = agent.take_begin(site.path("sales.csv"), map_of(site))
     status = wait_until(lambda: agent.status()["spool"]["error"] and
@@ -285,7 +298,7 @@ def full_disk_is_told_and_survived(site):
     check("full" in status["spool"]["error"], "the error does not say so",
           status["spool"]["error"])
     check_equal(status["events"]["dropped"], 0, "dropped")
-    os.unlink(os.path.join(folder, "ballast"))
+    os.unlink(ballast)
     agent.take_end(feed)
     wait_until(lambda: not agent.status()["spool"]["error"], 60,
                "the error is over")
@@ -296,14 +309,7 @@ def full_disk_is_told_and_survived(site):
 def own_backlog_that_fills_the_disk_drains(site):
     """The spool may be larger than the disk: acknowledgements get through
     although there is no room left."""
-    folder = site.path("disk")
-    os.mkdir(folder)
-    mounted = os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "tmpfs", folder],
-        capture_output=True).returncode == 0
-    if not mounted:
-        raise Skipped("mounting a small file system needs root")
-    site.mounts.append(folder)
+    folder = mount_small(site, "disk", "16m")
     line, policy, _ = make_shop(site)
     agent = site.agent_at("shop", os.path.join(folder, "shop"))
     site.enroll(agent, site.token("shop"), site.bundle(policy))
@@ -319,6 +325,43 @@ def own_backlog_that_fills_the_disk_drains(site):
     site.aggregator.start()
     check_equal(agent.take_end(feed).json["accepted"], count, "accepted")
     assert_sales(site, count, value)
+
+
+def failures(site, before):
+    """How many commits have failed, if it is more than before."""
+    count = site.aggregator.status()["link"]["commit_failures"]
+    return count if count > before else 0
+
+
+def full_disk_of_the_aggregator_loses_nothing(site):
+    """It acknowledges nothing that it could not commit; agents wait and go on
+    when there is room, whether it ran meanwhile or was killed."""
+    folder = mount_small(site, "aggregator", "16m")
+    line, policy, _ = make_shop(site)
+    agent = site.make_agent("shop", site.bundle(policy), batch_events=500)
+    agent.start()
+    value = take_sales(site, agent, 2000, "first.csv", seed=6)
+    agent.wait_drained()
+    count, failed = 2000, 0
+    for killed in (False, True):
+        ballast = fill(folder)
+        value += take_sales(site, agent, 20000, "full-%d.csv" % killed,
+                            seed=7 + killed)
+        count += 20000
+        failed = wait_until(lambda: failures(site, failed), 120,
+                            "a commit finds no room")
+        events = agent.status()["events"]
+        check(events["spooled"] > 0 and events["dropped"] == 0,
+              "the agent does not wait", events)
+        if killed:
+            site.aggregator.kill()
+        os.unlink(ballast)
+        if killed:
+            site.aggregator.start()
+        agent.wait_drained()
+    assert_sales(site, count, value)
+    print("full disk: failed commits %d, events %d, lost 0, doubled 0"
+          % (failed, count))
 
 
 def aggregator_away_is_told(site):
@@ -352,4 +395,5 @@ if __name__ == "__main__":
                 full_ring_makes_an_import_wait,
                 full_disk_is_told_and_survived,
                 own_backlog_that_fills_the_disk_drains,
+                full_disk_of_the_aggregator_loses_nothing,
                 aggregator_away_is_told)
