@@ -157,6 +157,7 @@ void agent_boot(unsigned i)
         site_up(n, 10 * SECOND);
         return;
     }
+    core_produce_begin(agents[i].core); /* the app */
     n->up = true;
     trace("up");
     agents[i].touched = true;
