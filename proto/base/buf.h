@@ -32,7 +32,7 @@ enum sotto_err buf_reserve(struct buf *b, size_t more);
 static inline enum sotto_err buf_append(struct buf *b, const void *bytes,
                                         size_t size)
 {
-    if (size > b->capacity - b->size) {
+    if (size > b->capacity - b->size || b->size + size > b->max) {
         enum sotto_err err = buf_reserve(b, size);
 
         if (err)
