@@ -354,29 +354,29 @@ take_row(struct batcher *b, const struct journal_record *rec, struct span row)
     return err;
 }
 
-/* Room for the cursor of a record, before anything of the record is taken: a
- * row without its cursor would be read and counted again. SOTTO_ENOMEM. */
-static enum sotto_err expect_cursor(struct batcher *b, struct span bytes)
+/* The source of a record's cursor, with room made for it before anything of the
+ * record is taken: a row without its cursor would be read again. *out NULL: the
+ * cursor cannot be read, or there are too many. SOTTO_ENOMEM. */
+static enum sotto_err find_source(struct batcher *b, struct span bytes,
+                                  struct import_cursor *cursor,
+                                  struct source **out)
 {
-    struct import_cursor cursor;
-    struct source *s;
+    enum sotto_err err = cursor_decode(cursor, bytes);
 
-    return !cursor_decode(&cursor, bytes) &&
-                   source_of(b, cursor.source, &s) == SOTTO_ENOMEM
-               ? SOTTO_ENOMEM
-               : SOTTO_OK;
+    *out = NULL;
+    if (!err)
+        err = source_of(b, cursor->source, out);
+    return err == SOTTO_ENOMEM ? err : SOTTO_OK;
 }
 
-static void take_cursor(struct batcher *b, struct span bytes)
+static void take_cursor(struct batcher *b, struct source *s,
+                        const struct import_cursor *cursor)
 {
-    struct import_cursor cursor;
-    struct source *s;
-
-    if (cursor_decode(&cursor, bytes) || source_of(b, cursor.source, &s)) {
+    if (!s) {
         b->corrupt++;
         return;
     }
-    cursor_copy(&s->cursor, &cursor);
+    cursor_copy(&s->cursor, cursor);
     b->moved_count += !s->moved;
     s->moved = true;
     b->moved = true;
@@ -423,7 +423,9 @@ static enum sotto_err take_record(struct batcher *b,
                                   const struct journal_record *rec,
                                   uint32_t *committed)
 {
-    struct span p = rec->payload, cursor;
+    struct span p = rec->payload;
+    struct import_cursor cursor;
+    struct source *source;
     uint32_t size = 0;
     enum sotto_err err = SOTTO_OK;
 
@@ -438,17 +440,17 @@ static enum sotto_err take_record(struct batcher *b,
             b->corrupt++;
             break;
         }
-        cursor = span_of(p.data + 4 + size, p.size - 4 - size);
-        err = expect_cursor(b, cursor);
+        err = find_source(b, span_of(p.data + 4 + size, p.size - 4 - size),
+                          &cursor, &source);
         if (!err)
             err = take_row(b, rec, span_of(p.data + 4, size));
         if (!err)
-            take_cursor(b, cursor);
+            take_cursor(b, source, &cursor);
         break;
     case JOURNAL_CURSOR:
-        err = expect_cursor(b, p);
+        err = find_source(b, p, &cursor, &source);
         if (!err)
-            take_cursor(b, p);
+            take_cursor(b, source, &cursor);
         break;
     case JOURNAL_FORGET:
         if (p.size == 16)
