@@ -57,7 +57,6 @@ struct story {
     struct fixture fixture;
     char aggregator_dir[400];
     struct buf files[KEPT];
-    struct raw_memory *sessions;
     struct core *agent;
     struct aggregator *aggregator;
     bool accepted[FAR_ITEMS];
@@ -135,7 +134,6 @@ static void make_home(struct story *s, struct span bundle,
 
 static void story_make(struct story *s)
 {
-    static const uint8_t key[16] = {7};
     struct bundle officer;
     struct span bundle;
     struct buf file;
@@ -151,8 +149,6 @@ static void story_make(struct story *s)
     make_home(s, bundle, secret);
     bundle_fini(&officer);
     buf_wipe(&file);
-    s->sessions = raw_memory_make(key);
-    parts_must(s->sessions, "session table");
     keep_files(s);
 }
 
@@ -160,7 +156,6 @@ static void story_free(struct story *s)
 {
     for (size_t i = 0; i < KEPT; i++)
         buf_fini(&s->files[i]);
-    raw_memory_free(s->sessions);
     fixture_free(&s->fixture);
 }
 
@@ -192,10 +187,13 @@ static void crashed(int number)
 static bool open_agent(struct story *s)
 {
     struct why why = {""};
+    bool fresh = !s->agent;
     enum sotto_err err = SOTTO_OK;
 
-    if (!s->agent)
+    if (fresh)
         err = core_open(&s->agent, stage_loop(), s->fixture.home, true, &why);
+    if (!err && fresh)
+        core_produce_begin(s->agent);
     if (err) {
         s->agent = NULL;
         log_info("nth", "the agent: %s: %s", err_text(err), why.text);
@@ -237,6 +235,7 @@ static void close_both(struct story *s)
     bool stopped = false;
 
     if (s->agent) {
+        core_produce_end(s->agent);
         core_stop(s->agent, agent_stopped, &stopped);
         parts_must(stage_until(is_true, &stopped, 60000), "core_stop");
     }
@@ -279,7 +278,7 @@ static void import(struct story *s, unsigned count)
 
         parts_row(&row, n);
         row.raw.time_ms = WALL_MS;
-        s->accepted[n] = take_import(&s->agent->take, s->sessions, &row.raw, 0,
+        s->accepted[n] = take_import(&s->agent->take, NULL, &row.raw, 0,
                                      &cursor) == DROP_NOT;
         if (s->accepted[n])
             s->cursor = cursor;
@@ -406,34 +405,68 @@ static unsigned descriptors(void)
     return count;
 }
 
-/* Tells the story once, audits it, and looks at what is left open. */
-static void run(struct story *s, enum fault_kind kind, uint64_t nth,
-                bool on_and_on, uint64_t counts[FAULT_KINDS])
+static void begin(struct story *s)
 {
-    unsigned before = descriptors();
-
-    s->kind = kind;
-    s->nth = nth;
-    s->on_and_on = on_and_on;
-    s->auditing = false;
     s->next = 0;
     s->next_row = IMPORTED;
     memset(s->accepted, 0, sizeof s->accepted);
     s->cursor = (struct import_cursor){.source = {9}};
-    alarm(HANG_S);
+    s->auditing = false;
     put_back(s);
     stage_begin(WALL_MS);
+}
+
+/* Whether it came to be told: both programs opened. */
+static bool tell_with(struct story *s, enum fault_kind kind, uint64_t nth,
+                      bool on_and_on)
+{
+    bool opened;
+
+    alarm(HANG_S);
+    s->kind = kind;
+    s->nth = nth;
+    s->on_and_on = on_and_on;
     faults_arm(kind, nth, on_and_on);
     tell(s);
+    opened = s->agent && s->aggregator;
     close_both(s);
-    for (int i = 0; counts && i < FAULT_KINDS; i++)
-        counts[i] = faults_count((enum fault_kind)i);
+    return opened;
+}
+
+/* The audit, and a look at what is left open. */
+static void end(struct story *s, unsigned descriptors_before)
+{
     audit(s);
     close_both(s);
-    if (descriptors() != before)
+    if (descriptors() != descriptors_before)
         finding(s, "a file is left open");
     if (sqlite3_memory_used() != 0)
         finding(s, "memory of SQLite is left");
+}
+
+static void run(struct story *s, enum fault_kind kind, uint64_t nth,
+                bool on_and_on)
+{
+    unsigned before = descriptors();
+
+    begin(s);
+    (void)tell_with(s, kind, nth, on_and_on);
+    end(s, before);
+}
+
+/* In both ways. Where the first one ends with an open that failed, nothing was
+ * accepted: the second is told over what it left, and one audit is for both. */
+static void run_both(struct story *s, enum fault_kind kind, uint64_t nth)
+{
+    unsigned before = descriptors();
+
+    begin(s);
+    if (tell_with(s, kind, nth, false)) {
+        end(s, before);
+        begin(s);
+    }
+    (void)tell_with(s, kind, nth, true);
+    end(s, before);
 }
 
 /* ---- the tellers ---- */
@@ -451,10 +484,8 @@ struct sum { /* of all tellers, in memory that they share */
 static void tell_kind(struct story *s, enum fault_kind kind, uint64_t from,
                       uint64_t to, uint64_t stride)
 {
-    for (uint64_t n = from; n <= to; n += stride) {
-        run(s, kind, n, false, NULL);
-        run(s, kind, n, true, NULL);
-    }
+    for (uint64_t n = from; n <= to; n += stride)
+        run_both(s, kind, n);
 }
 
 /* Every stride-th n; of these every TELLERS-th. */
@@ -463,7 +494,9 @@ static void tell_share(struct story *s, unsigned teller, uint64_t stride,
 {
     uint64_t counts[FAULT_KINDS];
 
-    run(s, FAULT_ALLOCATION, 0, false, counts);
+    run(s, FAULT_ALLOCATION, 0, false);
+    for (int kind = 0; kind < FAULT_KINDS; kind++)
+        counts[kind] = faults_count((enum fault_kind)kind);
     parts_must(s->findings == 0, "the story without a fault");
     if (teller == 0)
         memcpy(sum->counts, counts, sizeof counts);
@@ -482,7 +515,7 @@ static void tell_one(struct story *s, const char *kind, uint64_t n,
     stage_aloud(true);
     for (int i = 0; i < FAULT_KINDS; i++)
         if (strcmp(kind, kind_names[i]) == 0)
-            run(s, (enum fault_kind)i, n, on_and_on, NULL);
+            run(s, (enum fault_kind)i, n, on_and_on);
 }
 
 static uint64_t number(const char *text)
