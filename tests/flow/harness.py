@@ -507,8 +507,6 @@ def read_args(about):
                         help="where real data may be")
     parser.add_argument("--forge", help="the forging helper")
     parser.add_argument("--crowd", help="many agents in one process")
-    parser.add_argument("--full", action="store_true",
-                        help="in full size, where a test has one")
     parser.add_argument("--keep", action="store_true",
                         help="keep the folder of the site")
     parser.add_argument("--seed", type=int, default=1)
