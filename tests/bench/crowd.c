@@ -211,6 +211,12 @@ static void time_came(void *owner, int64_t aggregator_ms)
     (void)aggregator_ms;
 }
 
+static int64_t time_now(void *owner)
+{
+    (void)owner;
+    return clock_wall_ms(&clock_system);
+}
+
 static void uplink_changed(void *owner)
 {
     (void)owner;
@@ -244,6 +250,7 @@ static void member_open(struct crowd *c, struct member *m, const char *address)
         .documents = documents_came,
         .applied = documents_applied,
         .time = time_came,
+        .now = time_now,
         .changed = uplink_changed,
         .owner = m,
     };

@@ -28,7 +28,8 @@ enum sotto_err crowd_spool_put(struct spool *s, const struct crowd_row *row,
         s->rows = rows;
         s->capacity = capacity;
     }
-    s->rows[s->count++] = *row;
+    s->rows[s->count] = *row;
+    memcpy(s->rows[s->count++].chain, chain, HASH_SIZE);
     s->state.next_sequence++;
     memcpy(s->state.chain, chain, HASH_SIZE);
     s->state.accepted += row->events;
@@ -69,7 +70,8 @@ enum sotto_err spool_ack(struct spool *s, uint64_t watermark, int64_t now_ms)
     while (s->state.acked < watermark && gone < s->count) {
         struct crowd_row *r = &s->rows[gone++];
         s->acked(s->owner, r);
-        s->state.acked++;
+        s->state.acked++; /* a poll says so, and by which chain */
+        memcpy(s->state.acked_chain, r->chain, HASH_SIZE);
         s->state.acked_events += r->events;
         s->state.waiting_rows--;
         s->state.waiting_events -= r->events;

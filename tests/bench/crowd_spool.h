@@ -10,7 +10,8 @@
 struct crowd_row {
     struct buf envelope;
     uint32_t events;
-    int64_t due_us; /* when it was put in */
+    int64_t due_us;           /* when it was put in */
+    uint8_t chain[HASH_SIZE]; /* after it */
 };
 
 struct spool {
