@@ -17,7 +17,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define CHECKPOINT_CHUNKS 1000
+/* By events, not chunks: how much is folded again after a crash, and how many
+ * subjects changed, depend on them. */
+#define CHECKPOINT_EVENTS 1000000
 #define CHECKPOINT_MS 5000
 #define SUBJECT_SIZE 16
 
@@ -39,6 +41,7 @@ struct views {
     struct buf scratch, body;
     _Atomic uint64_t skipped;
     uint32_t unsaved_chunks;
+    uint64_t unsaved_events;
     int64_t saved_mono_ms;
     enum sotto_err broken;
 };
@@ -56,6 +59,8 @@ static enum sotto_err fold_into(struct views *v, struct slot *slots,
             err = all[i]->fold(slots[i].state, f);
     }
     views_unlock(v);
+    if (slots == v->slots && f->batch)
+        v->unsaved_events += batch_view_count(f->batch);
     return err;
 }
 
@@ -223,6 +228,7 @@ enum sotto_err views_checkpoint(struct views *v)
     for (size_t i = 0; i < VIEW_COUNT; i++)
         all[i]->saved(v->slots[i].state);
     v->unsaved_chunks = 0;
+    v->unsaved_events = 0;
     v->saved_mono_ms = clock_mono_ms(&clock_system);
     return SOTTO_OK;
 }
@@ -280,7 +286,7 @@ enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more)
     if (err && err != SOTTO_ENOTFOUND)
         return err;
     *more = !err;
-    if (v->unsaved_chunks >= CHECKPOINT_CHUNKS ||
+    if (v->unsaved_events >= CHECKPOINT_EVENTS ||
         (v->unsaved_chunks &&
          clock_mono_ms(&clock_system) - v->saved_mono_ms >= CHECKPOINT_MS))
         return views_checkpoint(v);

@@ -52,7 +52,7 @@ enum sotto_err views_open(struct views **out, const char *dir,
                           void *context, struct why *why);
 void views_close(struct views *v); /* checkpoints; accepts NULL */
 /* Folds up to chunks_max chunks above what is applied; checkpoints by itself
- * every few seconds of folding or thousand chunks. *more: there are more.
+ * every few seconds of folding or million events. *more: there are more.
  * Called on one thread at a time. A chunk that does not open or decode is
  * logged, counted and passed over. SOTTO_ENOMEM leaves a view half folded:
  * nothing of it is saved, and the next call begins with the checkpoints again.
