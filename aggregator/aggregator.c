@@ -180,6 +180,7 @@ static enum sotto_err open_link(struct aggregator *a, struct why *why)
         .store = a->store,
         .roster = a->roster,
         .policies = a->policies,
+        .fresh = views_fresh(a->views),
         .contexts_max = (uint32_t)a->settings.agents_max * 2,
         .intake_bytes = (size_t)a->settings.intake_bytes,
         .poll = poll_on_loop,

@@ -13,6 +13,7 @@ void incoming_init(struct incoming *m)
 void incoming_fini(struct incoming *m)
 {
     buf_wipe(&m->payload);
+    batch_view_free(m->batch);
     buf_wipe(&m->plain);
 }
 
@@ -25,15 +26,13 @@ static enum refusal refusal_for(enum sotto_err err)
 
 static enum refusal open_batch(struct incoming *m)
 {
-    struct batch_view *view = NULL;
-    enum sotto_err err =
-        batch_decode(&view, span_of(m->plain.data, m->plain.size), m->policy);
+    enum sotto_err err = batch_decode(
+        &m->batch, span_of(m->plain.data, m->plain.size), m->policy);
 
     if (err)
         return refusal_for(err);
-    m->events = batch_view_count(view);
-    m->counters = *batch_view_counters(view);
-    batch_view_free(view);
+    m->events = batch_view_count(m->batch);
+    m->counters = *batch_view_counters(m->batch);
     return REFUSAL_NONE;
 }
 
@@ -85,6 +84,10 @@ void incoming_verify(struct incoming *m)
         break;
     default:
         m->refusal = open_sealed(m);
+        if (m->keep && m->refusal == REFUSAL_NONE)
+            break;
+        batch_view_free(m->batch);
+        m->batch = NULL;
         buf_wipe(&m->plain); /* what waits for its commit stays small */
         break;
     }

@@ -14,10 +14,12 @@ struct incoming {
     struct peer peer;        /* whom the sender id names */
     const struct keys *keys; /* ours */
     const struct policy *policy; /* of a batch */
+    bool keep; /* the decoded batch, some ten times its bytes */
     /* Found. */
     enum refusal refusal;     /* why it is refused, or REFUSAL_NONE */
     struct buf payload;       /* as sent: compressed; what the log keeps */
-    struct buf plain;         /* decompressed; empty again after verifying */
+    struct buf plain;         /* decompressed; empty unless batch is kept */
+    struct batch_view *batch; /* of a batch; borrows from plain */
     struct counters counters; /* of a batch */
     uint32_t events;
     char reason[64]; /* of a void */

@@ -23,6 +23,9 @@
 #define LATER_MAX_US 30000000
 /* What NNG and we keep of a request besides its bytes. */
 #define CALL_BYTES 2048
+/* Decoded batches are kept for the folder while so much of the room is used:
+ * in a crowd it reads them from the log. */
+#define KEEP_SHARE 8
 #define RETRY_GAP_MS 20
 
 struct job {
@@ -111,38 +114,71 @@ static void job_drop(struct job *j, bool failed)
 static void commit_start(struct ingest *in);
 static void arrive(struct ingest *in, struct job *j);
 
+static void entry_fill(struct log_entry *e, const struct job *j)
+{
+    bool refused = j->m.refusal != REFUSAL_NONE;
+
+    memset(e, 0, sizeof *e);
+    e->agent = j->agent;
+    e->stream = j->m.e.stream;
+    e->sequence = j->m.e.sequence;
+    e->kind = j->m.e.kind;
+    memcpy(e->chain, j->m.e.chain, HASH_SIZE);
+    memcpy(e->policy, j->m.e.policy, HASH_SIZE);
+    e->events = j->m.events;
+    e->received_ms = now_ms();
+    if (refused)
+        e->reason = refusal_name(j->m.refusal);
+    else if (j->m.e.kind == KIND_VOID)
+        e->reason = j->m.reason;
+    else
+        e->payload = span_of(j->m.payload.data, j->m.payload.size);
+    memcpy(e->body, j->m.body, BODY_ID_SIZE);
+    if (!refused && j->m.e.kind == KIND_BATCH)
+        e->counters = &j->m.counters;
+}
+
+/* The decoded batch goes on to the folder; without memory it reads the log. */
+static void hand_over(struct ingest *in, const struct log_entry *e,
+                      struct job *j)
+{
+    struct fresh *f;
+
+    if (!in->use.fresh || !e->number || !j->m.batch ||
+        !(f = calloc(1, sizeof *f)))
+        return;
+    f->chunk = (struct log_chunk){.number = e->number,
+                                  .agent = e->agent,
+                                  .stream = e->stream,
+                                  .sequence = e->sequence,
+                                  .kind = e->kind,
+                                  .events = e->events,
+                                  .received_ms = e->received_ms};
+    memcpy(f->chunk.policy, e->policy, HASH_SIZE);
+    f->policy = j->m.policy;
+    f->batch = j->m.batch;
+    f->plain = j->m.plain;
+    j->m.batch = NULL;
+    buf_init(&j->m.plain, PAYLOAD_MAX);
+    fresh_put(in->use.fresh, f);
+}
+
 static void commit_on_worker(uv_work_t *work)
 {
     struct ingest *in = work->data;
     struct log_entry entries[GROUP_MAX];
+    struct job *of[GROUP_MAX];
     size_t count = 0;
 
-    memset(entries, 0, sizeof entries);
     for (struct job *j = in->flying; j; j = j->next) {
-        struct log_entry *e = &entries[count];
-        bool refused = j->m.refusal != REFUSAL_NONE;
         if (!j->entry)
             continue;
-        count++;
-        e->agent = j->agent;
-        e->stream = j->m.e.stream;
-        e->sequence = j->m.e.sequence;
-        e->kind = j->m.e.kind;
-        memcpy(e->chain, j->m.e.chain, HASH_SIZE);
-        memcpy(e->policy, j->m.e.policy, HASH_SIZE);
-        e->events = j->m.events;
-        e->received_ms = now_ms();
-        if (refused)
-            e->reason = refusal_name(j->m.refusal);
-        else if (j->m.e.kind == KIND_VOID)
-            e->reason = j->m.reason;
-        else
-            e->payload = span_of(j->m.payload.data, j->m.payload.size);
-        memcpy(e->body, j->m.body, BODY_ID_SIZE);
-        if (!refused && j->m.e.kind == KIND_BATCH)
-            e->counters = &j->m.counters;
+        of[count] = j;
+        entry_fill(&entries[count++], j);
     }
     in->commit_err = count ? log_append(in->writer, entries, count) : SOTTO_OK;
+    for (size_t i = 0; i < count && !in->commit_err; i++)
+        hand_over(in, &entries[i], of[i]);
 }
 
 /* What was taken above the last commit is forgotten; the agents send it
@@ -519,6 +555,7 @@ static bool reserve(struct ingest *in, struct job *j)
     if (in->bytes > 0 && in->bytes + bytes > in->use.intake_bytes)
         return false;
     in->bytes += j->bytes = bytes;
+    j->m.keep = in->use.fresh && in->bytes <= in->use.intake_bytes / KEEP_SHARE;
     return true;
 }
 

@@ -9,7 +9,7 @@
 #ifndef SOTTO_AGGREGATOR_INGEST_H
 #define SOTTO_AGGREGATOR_INGEST_H
 
-#include "aggregator/log.h"
+#include "aggregator/fresh.h"
 #include "aggregator/policies.h"
 #include "aggregator/roster.h"
 #include "link/reply.h"
@@ -25,6 +25,7 @@ struct ingest_parts {
     struct store *store; /* the loop's */
     struct roster *roster;
     struct policies *policies;
+    struct fresh_queue *fresh; /* for what is committed; NULL: nobody folds */
     uint32_t contexts_max;
     size_t intake_bytes; /* of batches under way; beyond it they are told to
                             come later. One is always taken */

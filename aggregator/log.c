@@ -207,7 +207,7 @@ static enum sotto_err write_chain(struct append *a, const struct log_entry *e)
     return store_run(q);
 }
 
-static enum sotto_err write_chunk(struct append *a, const struct log_entry *e)
+static enum sotto_err write_chunk(struct append *a, struct log_entry *e)
 {
     struct log_chunk c = {.agent = e->agent,
                           .stream = e->stream,
@@ -242,7 +242,10 @@ static enum sotto_err write_chunk(struct append *a, const struct log_entry *e)
     sqlite3_bind_int64(q, 6, c.events);
     sqlite3_bind_int64(q, 7, c.received_ms);
     store_bind(q, 8, span_of(a->sealed.data, a->sealed.size));
-    return store_run(q);
+    err = store_run(q);
+    if (!err)
+        e->number = (uint64_t)sqlite3_last_insert_rowid(a->store->db);
+    return err;
 }
 
 static enum sotto_err write_refused(struct append *a, const struct log_entry *e)
@@ -322,10 +325,11 @@ static enum sotto_err look_for_body(struct append *a, const struct log_entry *e)
     return listed && !a->moved ? list_body(a, e) : SOTTO_OK;
 }
 
-static enum sotto_err write_entry(struct append *a, const struct log_entry *e)
+static enum sotto_err write_entry(struct append *a, struct log_entry *e)
 {
     enum sotto_err err = look_for_body(a, e);
 
+    e->number = 0;
     if (!err)
         err = write_stream(a, e);
     if (!err)
@@ -335,7 +339,7 @@ static enum sotto_err write_entry(struct append *a, const struct log_entry *e)
     return is_chunk(e) && !a->moved ? write_chunk(a, e) : write_refused(a, e);
 }
 
-enum sotto_err log_append(struct store *s, const struct log_entry *entries,
+enum sotto_err log_append(struct store *s, struct log_entry *entries,
                           size_t count)
 {
     struct append a = {.store = s};

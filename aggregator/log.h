@@ -24,13 +24,14 @@ struct log_entry {
     const struct counters *counters; /* of a batch */
     const char *reason; /* why it was refused or voided; NULL: accepted */
     int64_t received_ms;
+    uint64_t number; /* set by log_append: of its chunk; 0: it made none */
 };
 /* Writes all entries, their watermarks and chains in one transaction with
  * synchronous=FULL. Any error: nothing is written, do not acknowledge.
  * SOTTO_EINVAL: a sequence does not follow the watermark stored for its
  * stream. A body that another stream of the agent has brought already makes no
  * chunk: it is listed as "moved". */
-enum sotto_err log_append(struct store *s, const struct log_entry *entries,
+enum sotto_err log_append(struct store *s, struct log_entry *entries,
                           size_t count);
 
 struct log_chunk {
@@ -69,8 +70,8 @@ enum sotto_err log_chain(struct store *s, uint32_t agent, uint64_t stream,
 uint64_t log_last(struct store *s); /* newest chunk number, 0: none */
 /* The last number that was given to a chunk, also if that is gone. */
 uint64_t log_given(struct store *s);
-/* Forgets the chains and bodies of what was received before; the chain of a watermark
- * itself stays with its stream. */
+/* Forgets the chains and bodies of what was received before; the chain of a
+ * watermark itself stays with its stream. */
 enum sotto_err log_prune(struct store *s, int64_t before_ms);
 
 #endif

@@ -39,6 +39,7 @@ struct views {
     pthread_mutex_t lock;
     struct slot slots[VIEW_COUNT];
     struct buf scratch, body;
+    struct fresh_queue fresh;
     _Atomic uint64_t skipped;
     uint32_t unsaved_chunks;
     uint64_t unsaved_events;
@@ -118,6 +119,19 @@ static enum sotto_err fold_chunk(struct views *v, struct slot *slots,
     if (chunk->kind == KIND_FORGET)
         return fold_forget(v, slots, &f, bad);
     return fold_batch(v, slots, &f, chunk, bad);
+}
+
+static enum sotto_err fold_fresh(struct views *v, const struct fresh *fresh)
+{
+    const struct fold f = {.chunk = fresh->chunk.number,
+                           .agent = fresh->chunk.agent,
+                           .stream = fresh->chunk.stream,
+                           .sequence = fresh->chunk.sequence,
+                           .received_ms = fresh->chunk.received_ms,
+                           .policy = fresh->policy,
+                           .batch = fresh->batch};
+
+    return fold_into(v, v->slots, &f);
 }
 
 /* The next chunk above after into those slots that lack it. *number: of the
@@ -263,6 +277,22 @@ static void end_check(struct views *v)
 
 static enum sotto_err reload(struct views *v);
 
+/* The next chunk, decoded already or else from the log. */
+static enum sotto_err fold_live(struct views *v, uint64_t *number, bool *bad)
+{
+    uint64_t applied = views_applied(v);
+    struct fresh *fresh = fresh_take(&v->fresh, applied);
+    enum sotto_err err;
+
+    if (!fresh)
+        return fold_next(v, v->slots, applied, number, bad);
+    *number = fresh->chunk.number;
+    *bad = false;
+    err = fold_fresh(v, fresh);
+    fresh_free(fresh);
+    return err;
+}
+
 enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more)
 {
     enum sotto_err err = v->broken ? reload(v) : SOTTO_OK;
@@ -271,7 +301,7 @@ enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more)
 
     *more = false;
     for (uint32_t n = 0; n < chunks_max && !err; n++) {
-        err = fold_next(v, v->slots, views_applied(v), &number, &bad);
+        err = fold_live(v, &number, &bad);
         if (err == SOTTO_ENOTFOUND) {
             end_check(v);
             break;
@@ -398,6 +428,7 @@ enum sotto_err views_open(struct views **out, const char *dir,
     buf_init(&v->scratch, 2 * FRAME_MAX);
     buf_init(&v->body, PAYLOAD_MAX);
     pthread_mutex_init(&v->lock, NULL);
+    fresh_init(&v->fresh);
     err = store_open(&v->store, dir, key_file, why);
     for (size_t i = 0; i < VIEW_COUNT && !err; i++) {
         err = load_view(v, i, &v->slots[i]);
@@ -425,6 +456,7 @@ void views_close(struct views *v)
     store_close(v->store);
     buf_wipe(&v->scratch);
     buf_wipe(&v->body);
+    fresh_fini(&v->fresh);
     pthread_mutex_destroy(&v->lock);
     free(v);
 }
@@ -440,6 +472,11 @@ uint64_t views_applied(const struct views *v)
             least = v->slots[i].applied;
     }
     return least;
+}
+
+struct fresh_queue *views_fresh(struct views *v)
+{
+    return &v->fresh;
 }
 
 uint64_t views_skipped(const struct views *v)

@@ -7,8 +7,7 @@
 #ifndef SOTTO_AGGREGATOR_VIEW_H
 #define SOTTO_AGGREGATOR_VIEW_H
 
-#include "aggregator/log.h"
-#include "policy/batch.h"
+#include "aggregator/fresh.h"
 
 struct fold { /* one chunk, decoded */
     uint64_t chunk;
@@ -60,6 +59,8 @@ void views_close(struct views *v); /* checkpoints; accepts NULL */
 enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more);
 enum sotto_err views_checkpoint(struct views *v);
 uint64_t views_applied(const struct views *v);
+/* Where batches may be left that were just committed; folded from there. */
+struct fresh_queue *views_fresh(struct views *v);
 /* Chunks passed over since views_open: damaged, or no longer in the log. */
 uint64_t views_skipped(const struct views *v);
 void views_lock(struct views *v);

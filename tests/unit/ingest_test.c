@@ -40,6 +40,7 @@ struct bench {
     struct store *store;
     struct roster *roster;
     struct policies *policies;
+    struct fresh_queue fresh;
     struct ingest *ingest;
     struct requester *requester;
     struct agent_row *agent;
@@ -135,6 +136,7 @@ static void open_ingest(struct bench *b)
                                .store = b->store,
                                .roster = b->roster,
                                .policies = b->policies,
+                               .fresh = &b->fresh,
                                .contexts_max = 64,
                                .intake_bytes = b->intake_bytes,
                                .poll = poll_came,
@@ -199,6 +201,7 @@ static struct bench *make_with(unsigned batches, size_t intake_bytes)
                      &policy, &why),
         SOTTO_OK);
     take_agent(&b, "till", b.parts.home->keys, &b.agent);
+    fresh_init(&b.fresh);
     assert_int_equal(uv_loop_init(&b.loop), 0);
     uv_timer_init(&b.loop, &b.tick);
     uv_timer_start(&b.tick, ticked, 5, 5);
@@ -246,6 +249,7 @@ static void finish(struct bench *b)
     while (uv_run(&b->loop, UV_RUN_ONCE) != 0)
         ;
     assert_int_equal(uv_loop_close(&b->loop), 0);
+    fresh_fini(&b->fresh);
     policies_close(b->policies);
     roster_close(b->roster);
     store_close(b->store);
@@ -367,6 +371,46 @@ static void an_acknowledged_batch_is_in_the_log(void **state)
     assert_int_equal(stored(b).counters.accepted, 1);
     assert_true(b->agent->seen_ms > 0);
     assert_int_equal(b->committed, 1);
+    buf_fini(&scratch);
+    finish(b);
+}
+
+static void what_is_committed_is_handed_on_as_it_is_in_the_log(void **state)
+{
+    struct bench *b = make(3);
+    struct log_chunk chunk;
+    struct buf scratch;
+    uint8_t chain[HASH_SIZE] = {0};
+    struct buf bad;
+
+    (void)state;
+    buf_init(&scratch, 2 * FRAME_MAX);
+    other(b, &bad, stream_of(b) + 1, 1, chain, KIND_BATCH, span_text("?"));
+    for (uint32_t s = 1; s <= 3; s++)
+        send_row(b, s, s);
+    for (uint32_t s = 1; s <= 3; s++)
+        assert_int_equal(reply_of(b, s)->verdict, VERDICT_ACK);
+    send_bytes(b, 0, span_of(bad.data, bad.size));
+    assert_reply(b, 0, VERDICT_REFUSED, REFUSAL_UNDECODABLE, 1);
+    for (uint64_t n = 0; n < 3; n++) {
+        struct fresh *f = fresh_take(&b->fresh, n);
+
+        assert_non_null(f);
+        assert_int_equal(log_read(b->store, n, &chunk, &scratch), SOTTO_OK);
+        assert_int_equal(f->chunk.number, chunk.number);
+        assert_int_equal(f->chunk.agent, chunk.agent);
+        assert_true(f->chunk.stream == chunk.stream);
+        assert_int_equal(f->chunk.sequence, chunk.sequence);
+        assert_int_equal(f->chunk.kind, chunk.kind);
+        assert_memory_equal(f->chunk.policy, chunk.policy, HASH_SIZE);
+        assert_int_equal(f->chunk.events, chunk.events);
+        assert_true(f->chunk.received_ms == chunk.received_ms);
+        assert_memory_equal(f->policy->hash, chunk.policy, HASH_SIZE);
+        assert_int_equal(batch_view_count(f->batch), 1);
+        fresh_free(f);
+    }
+    assert_null(b->fresh.first); /* what was refused is no chunk */
+    buf_fini(&bad);
     buf_fini(&scratch);
     finish(b);
 }
@@ -828,6 +872,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_acknowledged_batch_is_in_the_log),
+        cmocka_unit_test(what_is_committed_is_handed_on_as_it_is_in_the_log),
         cmocka_unit_test(early_batches_are_put_in_order),
         cmocka_unit_test(an_early_batch_is_let_go_when_nothing_comes_before_it),
         cmocka_unit_test(beyond_its_room_it_says_come_later),

@@ -129,6 +129,49 @@ static void the_live_views_equal_the_fold_of_the_log(void **state)
     views_close(v);
 }
 
+/* Appends two batches of one person each and leaves them decoded beside the
+ * log: the first as it is there, the second with another person in it. */
+static void send_and_hand_over(struct shop *s, struct views *v)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const struct deed sent = {.subject = 21 + i, .item = 1};
+        const struct deed handed = {.subject = 21 + 2 * i, .item = 1};
+        struct fresh *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        shop_send(s, 1, &sent, 1);
+        buf_init(&f->plain, PAYLOAD_MAX);
+        shop_body(&f->plain, s->policy, &handed, 1);
+        assert_int_equal(batch_decode(&f->batch,
+                                      span_of(f->plain.data, f->plain.size),
+                                      s->policy),
+                         SOTTO_OK);
+        f->policy = s->policy;
+        f->chunk.number = log_last(s->store);
+        f->chunk.agent = 1;
+        f->chunk.stream = f->chunk.sequence = f->chunk.events = 1;
+        fresh_put(views_fresh(v), f);
+    }
+}
+
+static void what_is_handed_over_is_folded_instead_of_the_log(void **state)
+{
+    struct shop *s = *state;
+    struct views *v = shop_views(s);
+    struct why why = {""};
+
+    shop_forget(s, 1, 9);
+    send_and_hand_over(s, v);
+    send_random(s, 2, 1);
+    shop_fold_all(v);
+    assert_int_equal(views_applied(v), 5);
+    assert_int_equal(events_of(v), 2 + 2 * BATCH);
+    assert_true(knows(v, 21) && knows(v, 23));
+    assert_false(knows(v, 22));
+    assert_int_equal(views_verify(v, &why), SOTTO_ECRYPTO);
+    views_close(v);
+}
+
 static void what_is_saved_is_not_folded_again(void **state)
 {
     struct shop *s = *state;
@@ -477,6 +520,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(folds_no_more_than_asked_and_says_if_there_is_more),
         TEST(the_live_views_equal_the_fold_of_the_log),
+        TEST(what_is_handed_over_is_folded_instead_of_the_log),
         TEST(what_is_saved_is_not_folded_again),
         TEST(a_crash_in_a_checkpoint_counts_nothing_twice),
         TEST(a_checkpoint_that_fails_is_tried_again_whole),
