@@ -34,7 +34,7 @@ static const char *const pragmas[] = {
     "PRAGMA synchronous=FULL",
     "PRAGMA secure_delete=ON",
     "PRAGMA temp_store=MEMORY", /* nothing of it in /tmp */
-    "PRAGMA cache_size=-8192",
+    "PRAGMA cache_size=-2048",
 };
 
 /* The schema of all modules. Numbers of 64 bits without sign are stored in
