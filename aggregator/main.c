@@ -3,6 +3,7 @@
  * runs the same function itself. */
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -478,6 +479,9 @@ int main(int argc, char **argv)
     const char *from_environment = getenv("SOTTO_AGGREGATOR_DIR");
 
     umask(077); /* everything we make is the owner's alone */
+    /* A batch is decoded on any worker, and a subject's rows grow on any: with
+     * an arena a thread, each keeps what the others could use. */
+    mallopt(M_ARENA_MAX, 2);
     if (from_environment)
         tool.dir = from_environment;
     return cli_main("sotto-aggregator",
