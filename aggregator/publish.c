@@ -44,7 +44,8 @@ struct publisher {
     bool running, closing;
     bool policy_news, model_news, folded;
     bool taken_policy, taken_model; /* by the edition under way */
-    int64_t last_duration_ms, started_ms;
+    int64_t started_ms, ended_ms;
+    int64_t news_ms; /* how long the last edition of nothing but news took */
     struct publisher_stats stats;
     void (*closed)(void *owner);
     void *closed_owner;
@@ -230,7 +231,9 @@ static void edition_on_loop(uv_work_t *work, int status)
         err = read_last(p);
     p->err = err;
     p->running = false;
-    p->last_duration_ms = mono() - p->started_ms;
+    p->ended_ms = mono();
+    if (!p->taken_model && p->edition.restart_count == 0)
+        p->news_ms = p->ended_ms - p->started_ms;
     p->stats.runs++;
     p->stats.documents += p->edition.documents;
     p->stats.lists += p->edition.lists;
@@ -326,21 +329,26 @@ static void pause_on_loop(uv_timer_t *timer)
     run(timer->data);
 }
 
-/* After a pause in proportion to the last run: news never take more than a
- * third of a worker. After an error a longer one. */
+static void run_in(struct publisher *p, int64_t pause_ms)
+{
+    if (!p->running && !p->closing && !uv_is_active((uv_handle_t *)&p->pause))
+        uv_timer_start(&p->pause, pause_on_loop, (uint64_t)pause_ms, 0);
+}
+
+/* After a pause since the last run and in proportion to it: news never take
+ * more than a third of a worker, and the first after a quiet time do not wait.
+ * After an error a longer one. */
 static void run_soon(struct publisher *p)
 {
-    int64_t pause = 2 * p->last_duration_ms;
+    int64_t pause =
+        2 * p->news_ms > PAUSE_MIN_MS ? 2 * p->news_ms : PAUSE_MIN_MS;
 
-    if (p->running || p->closing || uv_is_active((uv_handle_t *)&p->pause))
-        return;
-    if (pause < PAUSE_MIN_MS)
-        pause = PAUSE_MIN_MS;
-    if (p->policy_news || p->model_news)
+    pause -= mono() - p->ended_ms;
+    if (pause < 1 || p->policy_news || p->model_news)
         pause = 1;
     if (p->err)
         pause = RETRY_MS;
-    uv_timer_start(&p->pause, pause_on_loop, (uint64_t)pause, 0);
+    run_in(p, pause);
 }
 
 void publisher_policy(struct publisher *p)
@@ -357,7 +365,8 @@ void publisher_agent(struct publisher *p, uint32_t agent)
         r->restart = true;
     else /* to everybody then, which is as good */
         p->policy_news = p->model_news = true;
-    run_soon(p);
+    /* It has just been answered and does not listen yet. */
+    run_in(p, PAUSE_MIN_MS);
 }
 
 void publisher_model(struct publisher *p)
