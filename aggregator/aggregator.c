@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define SAVE_AFTER_MS 5000
+#define SAVE_LOOK_MS 500
 #define FOLD_CHUNKS 64               /* between two looks at whether we stop */
 #define FOLD_AGAIN_MS 1000           /* after an error */
 #define PRUNE_AFTER_MS (37 * DAY_MS) /* spool age and replay window */
@@ -65,10 +67,10 @@ enum sotto_err aggregator_init(const char *dir, struct why *why)
 static void fold_on_worker(uv_work_t *work)
 {
     struct aggregator *a = work->data;
-    bool more = false;
 
-    a->fold_err = views_fold(a->views, FOLD_CHUNKS, &more);
-    a->fold_again |= more;
+    a->fold_more = true; /* what a checkpoint came before */
+    a->fold_err = a->saving ? views_checkpoint(a->views)
+                            : views_fold(a->views, FOLD_CHUNKS, &a->fold_more);
 }
 
 static void finish_stopping(struct aggregator *a);
@@ -84,7 +86,7 @@ static void fold_on_loop(uv_work_t *work, int status)
 
     (void)status;
     a->folding = false;
-    if (a->fold_err)
+    if (a->fold_err && !a->saving) /* the views have told of a checkpoint */
         log_error("views", "folding failed: %s; trying again",
                   err_text(a->fold_err));
     if (a->stopping) {
@@ -92,11 +94,11 @@ static void fold_on_loop(uv_work_t *work, int status)
         finish_stopping(a);
         return;
     }
-    if (a->publisher)
+    if (a->publisher && !a->saving)
         publisher_folded(a->publisher);
-    if (a->fold_err)
+    if (a->fold_err && !a->saving)
         uv_timer_start(&a->again, again_on_loop, FOLD_AGAIN_MS, 0);
-    else if (a->fold_again)
+    else if (a->fold_again || a->fold_more)
         aggregator_fold(a);
 }
 
@@ -110,9 +112,23 @@ void aggregator_fold(struct aggregator *a)
     }
     a->folding = true;
     a->fold_again = false;
+    a->saving = a->save;
+    a->save = false;
     a->fold.data = a;
     if (uv_queue_work(a->loop, &a->fold, fold_on_worker, fold_on_loop) != 0)
         abort(); /* only for a NULL callback */
+}
+
+/* A checkpoint holds the database for a while: it is not made at the end of a
+ * fold, whose lists somebody waits for, but between. */
+static void look_on_loop(uv_timer_t *timer)
+{
+    struct aggregator *a = timer->data;
+
+    if (views_unsaved_ms(a->views) < SAVE_AFTER_MS)
+        return;
+    a->save = true;
+    aggregator_fold(a);
 }
 
 bool aggregator_folded(const struct aggregator *a)
@@ -272,6 +288,10 @@ enum sotto_err aggregator_open(struct aggregator **out, uv_loop_t *loop,
     }
     uv_timer_init(loop, &a->again);
     a->again.data = a;
+    uv_timer_init(loop, &a->look);
+    a->look.data = a;
+    uv_timer_start(&a->look, look_on_loop, SAVE_LOOK_MS, SAVE_LOOK_MS);
+    uv_unref((uv_handle_t *)&a->look); /* keeps no tool waiting */
     aggregator_fold(a); /* what was committed before the last stop */
     *out = a;
     return SOTTO_OK;
@@ -298,7 +318,7 @@ static void part_on_closed(void *owner)
     finish_stopping(a);
 }
 
-static void again_on_closed(uv_handle_t *handle)
+static void timer_on_closed(uv_handle_t *handle)
 {
     part_on_closed(handle->data);
 }
@@ -309,7 +329,7 @@ void aggregator_stop(struct aggregator *a, void (*stopped)(void *owner),
     a->stopping = true;
     a->stopped = stopped;
     a->owner = owner;
-    a->parts = 1 + (a->folding ? 1 : 0);
+    a->parts = 2 + (a->folding ? 1 : 0);
     if (a->publisher) {
         a->parts++;
         publisher_close(a->publisher, part_on_closed, a);
@@ -319,5 +339,6 @@ void aggregator_stop(struct aggregator *a, void (*stopped)(void *owner),
         ingest_close(a->ingest, part_on_closed, a);
     }
     /* So stopped always runs from the loop, whatever else had to close. */
-    uv_close((uv_handle_t *)&a->again, again_on_closed);
+    uv_close((uv_handle_t *)&a->again, timer_on_closed);
+    uv_close((uv_handle_t *)&a->look, timer_on_closed);
 }

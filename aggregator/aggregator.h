@@ -30,7 +30,9 @@ struct aggregator {
     struct publisher *publisher; /* NULL likewise */
     uv_work_t fold;
     uv_timer_t again; /* folds once more after an error */
-    bool folding, fold_again;
+    uv_timer_t look;  /* whether a checkpoint is due */
+    bool folding, fold_again, fold_more;
+    bool save, saving; /* the next work, or this one, is a checkpoint */
     enum sotto_err fold_err;
     bool training; /* one at a time */
     bool stopping;

@@ -20,7 +20,6 @@
 /* By events, not chunks: how much is folded again after a crash, and how many
  * subjects changed, depend on them. */
 #define CHECKPOINT_EVENTS 1000000
-#define CHECKPOINT_MS 5000
 #define SUBJECT_SIZE 16
 
 static const struct view_ops *const all[] = {&profile_view, &interactions_view};
@@ -43,7 +42,8 @@ struct views {
     _Atomic uint64_t skipped;
     uint32_t unsaved_chunks;
     uint64_t unsaved_events;
-    int64_t saved_mono_ms;
+    _Atomic bool unsaved; /* the loop asks for these two */
+    _Atomic int64_t unsaved_mono_ms;
     enum sotto_err broken;
 };
 
@@ -243,7 +243,7 @@ enum sotto_err views_checkpoint(struct views *v)
         all[i]->saved(v->slots[i].state);
     v->unsaved_chunks = 0;
     v->unsaved_events = 0;
-    v->saved_mono_ms = clock_mono_ms(&clock_system);
+    v->unsaved = false;
     return SOTTO_OK;
 }
 
@@ -259,7 +259,10 @@ static void advance(struct views *v, uint64_t number, uint64_t upto)
                   (unsigned long long)number - 1);
         v->skipped += number - 1 - applied;
     }
-    v->unsaved_chunks++;
+    if (!v->unsaved_chunks++) {
+        v->unsaved_mono_ms = clock_mono_ms(&clock_system);
+        v->unsaved = true;
+    }
     for (size_t i = 0; i < VIEW_COUNT; i++) {
         if (v->slots[i].applied < upto)
             v->slots[i].applied = upto;
@@ -316,11 +319,8 @@ enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more)
     if (err && err != SOTTO_ENOTFOUND)
         return err;
     *more = !err;
-    if (v->unsaved_events >= CHECKPOINT_EVENTS ||
-        (v->unsaved_chunks &&
-         clock_mono_ms(&clock_system) - v->saved_mono_ms >= CHECKPOINT_MS))
-        return views_checkpoint(v);
-    return SOTTO_OK;
+    return v->unsaved_events >= CHECKPOINT_EVENTS ? views_checkpoint(v)
+                                                  : SOTTO_OK;
 }
 
 /* --- open, close -------------------------------------------------------- */
@@ -406,6 +406,8 @@ static enum sotto_err reload(struct views *v)
         }
         views_unlock(v);
         v->unsaved_chunks = 0;
+        v->unsaved_events = 0;
+        v->unsaved = false;
         v->broken = SOTTO_OK;
     }
     for (size_t i = 0; i < VIEW_COUNT; i++)
@@ -424,7 +426,6 @@ enum sotto_err views_open(struct views **out, const char *dir,
         return SOTTO_ENOMEM;
     v->lookup = lookup;
     v->context = context;
-    v->saved_mono_ms = clock_mono_ms(&clock_system);
     buf_init(&v->scratch, 2 * FRAME_MAX);
     buf_init(&v->body, PAYLOAD_MAX);
     pthread_mutex_init(&v->lock, NULL);
@@ -477,6 +478,11 @@ uint64_t views_applied(const struct views *v)
 struct fresh_queue *views_fresh(struct views *v)
 {
     return &v->fresh;
+}
+
+int64_t views_unsaved_ms(const struct views *v)
+{
+    return v->unsaved ? clock_mono_ms(&clock_system) - v->unsaved_mono_ms : 0;
 }
 
 uint64_t views_skipped(const struct views *v)

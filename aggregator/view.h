@@ -51,13 +51,16 @@ enum sotto_err views_open(struct views **out, const char *dir,
                           void *context, struct why *why);
 void views_close(struct views *v); /* checkpoints; accepts NULL */
 /* Folds up to chunks_max chunks above what is applied; checkpoints by itself
- * every few seconds of folding or million events. *more: there are more.
+ * every million events, else the owner does when it suits. *more: there are
+ * more.
  * Called on one thread at a time. A chunk that does not open or decode is
  * logged, counted and passed over. SOTTO_ENOMEM leaves a view half folded:
  * nothing of it is saved, and the next call begins with the checkpoints again.
  * A failed checkpoint (SOTTO_EFULL, SOTTO_EIO, …) is tried again later. */
 enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more);
-enum sotto_err views_checkpoint(struct views *v);
+enum sotto_err views_checkpoint(struct views *v); /* on the folding thread */
+/* How long something folded has not been saved; any thread. */
+int64_t views_unsaved_ms(const struct views *v);
 uint64_t views_applied(const struct views *v);
 /* Where batches may be left that were just committed; folded from there. */
 struct fresh_queue *views_fresh(struct views *v);
