@@ -345,8 +345,8 @@ static void restart_stream(struct uplink *u, enum sotto_err err)
 
     stream_init(&u->stream, state->stream, state->acked, state->next_sequence,
                 WINDOW);
-    if (err)
-        u->stream.wait_until_ms =
+    if (err) /* nor every poll */
+        u->poll_after_ms = u->stream.wait_until_ms =
             mono() + backoff_next(&u->spool_backoff, randombytes_random());
     else
         backoff_reset(&u->spool_backoff);

@@ -1,5 +1,6 @@
 /* See aggregator.h. */
 #include "aggregator/aggregator.h"
+#include "aggregator/verbs.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -84,8 +85,13 @@ static void fold_on_loop(uv_work_t *work, int status)
 {
     struct aggregator *a = work->data;
 
+    struct control_call *verify = a->verify;
+
     (void)status;
     a->folding = false;
+    a->verify = NULL;
+    if (verify)
+        verify_views(a, verify);
     if (a->fold_err && !a->saving) /* the views have told of a checkpoint */
         log_error("views", "folding failed: %s; trying again",
                   err_text(a->fold_err));

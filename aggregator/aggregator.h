@@ -31,6 +31,7 @@ struct aggregator {
     uv_work_t fold;
     uv_timer_t again; /* folds once more after an error */
     uv_timer_t look;  /* whether a checkpoint is due */
+    struct control_call *verify; /* waits for the fold to end; or NULL */
     bool folding, fold_again, fold_more;
     bool save, saving; /* the next work, or this one, is a checkpoint */
     enum sotto_err fold_err;

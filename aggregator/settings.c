@@ -77,7 +77,7 @@ static enum sotto_err copy_text(struct settings *s, size_t i,
 enum sotto_err aggregator_settings_load(struct settings *s, const char *dir,
                                         struct why *why)
 {
-    struct filled into = {.agents_max = 20000, .intake_bytes = 32 << 20};
+    struct filled into = {.agents_max = 10000, .intake_bytes = 32 << 20};
     struct yaml *doc = NULL;
     char file[512];
     enum sotto_err err;

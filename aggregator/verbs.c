@@ -624,11 +624,23 @@ static void verb_recommend(void *owner, struct control_call *call)
 static void verb_verify(void *owner, struct control_call *call)
 {
     struct aggregator *a = owner;
+
+    if (!a->folding)
+        verify_views(a, call);
+    else if (!a->verify)
+        a->verify = call; /* when the fold has ended */
+    else
+        control_end(call, EXIT_REFUSED, NULL,
+                    "another verify waits already; ask again");
+}
+
+void verify_views(struct aggregator *a, struct control_call *call)
+{
     struct why why = {0};
     enum sotto_err err;
 
-    if (a->folding) {
-        control_end(call, EXIT_REFUSED, NULL, "busy folding; ask again");
+    if (a->stopping) {
+        control_end(call, EXIT_REFUSED, NULL, "stopping; ask again later");
         return;
     }
     err = views_verify(a->views, &why);

@@ -4,6 +4,11 @@
 
 #include "link/control.h"
 
+struct aggregator;
+
 extern const struct control_verb aggregator_verbs[]; /* owner: aggregator */
+
+/* Ends a call of the verb verify; while nothing folds, on the loop. */
+void verify_views(struct aggregator *a, struct control_call *call);
 
 #endif

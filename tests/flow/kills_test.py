@@ -100,11 +100,7 @@ def killed_again_and_again(site):
     begin = time.monotonic()
     under_way = feed_and_kill(site, feeds, rng)
     victim = site.agents[VICTIM]
-    print("%d kills of the agent, %d of the aggregator, %d with work under "
-          "way, %.1f s; the agent's file was begun %d times"
-          % (victim.kills, aggregator.kills, under_way,
-             time.monotonic() - begin,
-             next(f for f in feeds if f.agent is victim).runs))
+    seconds = time.monotonic() - begin
     check(victim.kills + aggregator.kills >= 20, "too few kills")
     check(victim.kills >= 5 and aggregator.kills >= 5, "one was spared")
     check(under_way >= 10, "the kills came too late", under_way)
@@ -118,6 +114,10 @@ def killed_again_and_again(site):
                 REFUSED, "refused by name")
     check_equal(sum(sum(a["drops"].values()) for a in rows),
                 sum(REFUSED.values()), "refused in all")
+    print("kills: agent %d, aggregator %d, with work under way %d, %.1f s, the "
+          "agent's file begun %d times, lost 0, doubled 0"
+          % (victim.kills, aggregator.kills, under_way, seconds,
+             next(f for f in feeds if f.agent is victim).runs))
 
 
 if __name__ == "__main__":

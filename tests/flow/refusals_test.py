@@ -360,7 +360,7 @@ def full_disk_of_the_aggregator_loses_nothing(site):
             site.aggregator.start()
         agent.wait_drained()
     assert_sales(site, count, value)
-    print("full disk: failed commits %d, events %d, lost 0, doubled 0"
+    print("diskfull: failed commits %d, events %d, lost 0, doubled 0"
           % (failed, count))
 
 

@@ -235,13 +235,27 @@ static void sealed(struct node *n, struct side *s)
     trace("sealed %zu of %u", s->rows.count, r->count);
 }
 
+/* What replay has let go, and was stored, for it was acknowledged: a restored
+ * aggregator may be without it. */
+static void excuse_missing(const struct row *r, bool stored)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        struct fate *f = &fates[row_events.at[r->first + i]];
+        if ((f->stored > 0) == stored)
+            f->excuse |= EXCUSE_LEFT;
+    }
+}
+
 static void forked(struct side *s)
 {
     size_t kept = s->rows.count - s->pending.from;
 
-    for (size_t i = 0; i < s->pending.from; i++)
-        if (!rows[s->rows.at[i]].left_ms)
-            rows[s->rows.at[i]].left_ms = world.now_ms;
+    for (size_t i = 0; i < s->pending.from; i++) {
+        struct row *r = &rows[s->rows.at[i]];
+        if (!r->left_ms)
+            r->left_ms = world.now_ms;
+        excuse_missing(r, false);
+    }
     memmove(s->rows.at, s->rows.at + s->pending.from,
             kept * sizeof *s->rows.at);
     s->rows.count = kept;
@@ -624,16 +638,13 @@ static uint64_t one_number(struct store *s, const char *text)
     return n;
 }
 
-/* What was stored, and was no longer in the spool at a fork: a restored
- * aggregator may be without it. */
+/* The aggregator is restored: what it had, and was no longer in the spool at a
+ * fork, may be gone. */
 static void excuse_left(void)
 {
     for (uint32_t i = 0; i < row_of.count; i++)
-        for (uint32_t k = 0; k < rows[i].count && rows[i].left_ms; k++) {
-            struct fate *f = &fates[row_events.at[rows[i].first + k]];
-            if (f->stored)
-                f->excuse |= EXCUSE_LEFT;
-        }
+        if (rows[i].left_ms)
+            excuse_missing(&rows[i], true);
 }
 
 /* Counts the log anew: every event, every chunk. */
