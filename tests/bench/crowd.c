@@ -354,7 +354,8 @@ static void answer(struct crowd *c)
         sum.retries += s.retries;
         sum.forged += s.forged;
     }
-    qsort(c->times_us, c->time_count, sizeof *c->times_us, by_size);
+    if (c->time_count > 0)
+        qsort(c->times_us, c->time_count, sizeof *c->times_us, by_size);
     printf("{\"agents\": %u, \"enrolled\": %llu, \"turned_away\": %llu, "
            "\"connected\": %llu, \"reconnects\": %llu, \"batches\": %llu, "
            "\"acknowledged\": %llu, \"events_acknowledged\": %llu, "

@@ -128,6 +128,11 @@ def all_come_back_after_a_kill(site):
 
 # ---- overload ----
 
+def sanitized(program):
+    with open(program, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def ten_times_overload_is_taken_in_the_end(site):
     """The windows of all agents hold ten times what the aggregator has room
     for: the others are told to come later. Its memory stays below what its
@@ -156,7 +161,11 @@ def ten_times_overload_is_taken_in_the_end(site):
     # may be a request more that was read and not looked at. What is folded and
     # the pages of the database are in the constant.
     bound = before + agents * AGENT_BYTES + 2 * room * KIB + 24 * KIB * KIB
-    check(most[0] <= bound, "resident memory %d, bound %d" % (most[0], bound))
+    if sanitized(site.args.aggregator):
+        print("skipped: a bound of memory, for a sanitizer keeps what is freed")
+    else:
+        check(most[0] <= bound,
+              "resident memory %d, bound %d" % (most[0], bound))
     lost, doubled = crowd.assert_stored_once()
     print("room for %d KiB of batches, %d offered; resident at most %.1f MB "
           "of %.1f allowed" % (room, agents * WINDOW * BATCH_BYTES // KIB,
