@@ -57,6 +57,11 @@ const struct spool_state *spool_state(const struct spool *s)
     return &s->now.state;
 }
 
+uint64_t spool_first(const struct spool *s)
+{
+    return s->now.first;
+}
+
 enum sotto_err spool_ring(struct spool *s, uint64_t ring)
 {
     enum sotto_err err;

@@ -44,6 +44,9 @@ enum sotto_err spool_open(struct spool **out, const struct spool_config *cfg,
                           struct why *why);
 void spool_close(struct spool *s); /* accepts NULL */
 const struct spool_state *spool_state(const struct spool *s);
+/* The oldest sequence that is kept, for replay or because it waits; the next
+ * one if none is. */
+uint64_t spool_first(const struct spool *s);
 
 /* Says which ring is in use. If it is another than before, the last total
  * becomes the base and the mark starts at 0; durable. */

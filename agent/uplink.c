@@ -324,19 +324,6 @@ static enum sotto_err rewrite_on(void *context, struct buf *out,
     return err;
 }
 
-/* The sequence before the first row that is still kept. */
-static uint64_t before_first(struct uplink *u)
-{
-    const uint64_t next = spool_state(u->use.spool)->next_sequence;
-    struct spool_row row;
-    uint64_t before = 0;
-
-    while (before + 1 < next && spool_get(u->use.spool, before + 1, &row,
-                                          &u->frame) == SOTTO_ENOTFOUND)
-        before++;
-    return before;
-}
-
 /* Begins again where the spool stands. After an error it waits: a full disk
  * must not make every answer ask again at once. */
 static void restart_stream(struct uplink *u, enum sotto_err err)
@@ -380,7 +367,7 @@ static enum sotto_err write_acks(struct uplink *u)
  * been restored. So all that is kept goes along. */
 static void new_stream(struct uplink *u)
 {
-    struct move move = {u, before_first(u)};
+    struct move move = {u, spool_first(u->use.spool) - 1};
     const struct spool_rewrite rewrite = {rewrite_on, &move};
     uint64_t stream;
     enum sotto_err err;

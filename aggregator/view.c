@@ -40,7 +40,6 @@ struct views {
     struct buf scratch, body;
     struct fresh_queue fresh;
     _Atomic uint64_t skipped;
-    uint32_t unsaved_chunks;
     uint64_t unsaved_events;
     _Atomic bool unsaved; /* the loop asks for these two */
     _Atomic int64_t unsaved_mono_ms;
@@ -225,7 +224,7 @@ enum sotto_err views_checkpoint(struct views *v)
 
     if (v->broken)
         return v->broken;
-    if (!v->unsaved_chunks)
+    if (!v->unsaved)
         return SOTTO_OK;
     err = store_begin(v->store);
     for (size_t i = 0; i < VIEW_COUNT && !err; i++)
@@ -241,7 +240,6 @@ enum sotto_err views_checkpoint(struct views *v)
     }
     for (size_t i = 0; i < VIEW_COUNT; i++)
         all[i]->saved(v->slots[i].state);
-    v->unsaved_chunks = 0;
     v->unsaved_events = 0;
     v->unsaved = false;
     return SOTTO_OK;
@@ -259,7 +257,7 @@ static void advance(struct views *v, uint64_t number, uint64_t upto)
                   (unsigned long long)number - 1);
         v->skipped += number - 1 - applied;
     }
-    if (!v->unsaved_chunks++) {
+    if (!v->unsaved) {
         v->unsaved_mono_ms = clock_mono_ms(&clock_system);
         v->unsaved = true;
     }
@@ -405,7 +403,6 @@ static enum sotto_err reload(struct views *v)
             fresh[i].state = half;
         }
         views_unlock(v);
-        v->unsaved_chunks = 0;
         v->unsaved_events = 0;
         v->unsaved = false;
         v->broken = SOTTO_OK;

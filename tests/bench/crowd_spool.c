@@ -46,6 +46,11 @@ const struct spool_state *spool_state(const struct spool *s)
     return &s->state;
 }
 
+uint64_t spool_first(const struct spool *s)
+{
+    return s->state.acked + 1; /* nothing is kept for replay */
+}
+
 enum sotto_err spool_get(struct spool *s, uint64_t sequence,
                          struct spool_row *row, struct buf *out)
 {
