@@ -386,17 +386,20 @@ static void library_threads_block_signals(void **state)
     assert_false(sigismember(&mine, SIGTERM)); /* the caller's is as before */
     while ((entry = readdir(d))) {
         unsigned long long blocked = 0;
+        bool told = false;
         FILE *file;
         if (*entry->d_name == '.' || atoi(entry->d_name) == getpid())
             continue;
         snprintf(path, sizeof path, "/proc/self/task/%.20s/status",
                  entry->d_name);
         file = fopen(path, "r");
-        assert_non_null(file);
-        while (fgets(line, sizeof line, file))
-            if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
-                break;
+        if (!file)
+            continue; /* a dialling thread that has ended since */
+        while (!told && fgets(line, sizeof line, file))
+            told = sscanf(line, "SigBlk: %llx", &blocked) == 1;
         fclose(file);
+        if (!told)
+            continue;
         assert_true(blocked >> (SIGTERM - 1) & 1);
         others++;
     }
