@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <limits.h>
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,8 +205,6 @@ static int verb_check_config(int argc, const char *const *argv)
 
 /* ---- enroll ---- */
 
-#define CLOSE_MAX_S 5
-
 static const char *enroll_token, *enroll_bundle, *enroll_code_file;
 static int64_t enroll_wait_ms = 30000;
 
@@ -292,14 +289,6 @@ static int enroll_result(const struct uplink_stats *s)
     return EXIT_FINDINGS;
 }
 
-static volatile sig_atomic_t enroll_code;
-
-static void end_on_alarm(int number)
-{
-    (void)number;
-    _exit(enroll_code);
-}
-
 /* Turns the loop until the aggregator has answered. */
 static int enrol_now(void)
 {
@@ -323,17 +312,12 @@ static int enrol_now(void)
     uplink_stats(core->uplink, &s);
     uv_timer_stop(&look); /* it looks at what goes now */
     uv_timer_stop(&deadline);
-    /* NNG 1.5 waits for ever, now and then, for a connection that it forgot.
-     * All that this is for is on the disk by now. */
-    enroll_code = enroll_result(&s);
-    signal(SIGALRM, end_on_alarm);
-    alarm(CLOSE_MAX_S);
     tool_stop(&tool, core, &loop);
     uv_close((uv_handle_t *)&deadline, NULL);
     uv_close((uv_handle_t *)&look, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
-    return enroll_code;
+    return enroll_result(&s);
 }
 
 static int verb_enroll(int argc, const char *const *argv)

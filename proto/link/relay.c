@@ -4,6 +4,16 @@
 
 #include <stddef.h>
 
+#include "link/deadline.h"
+
+void relay_wake(struct relay *r)
+{
+    uv_mutex_lock(&r->lock);
+    if (!r->gone)
+        uv_async_send(&r->wake);
+    uv_mutex_unlock(&r->lock);
+}
+
 static void finished_on_nng_thread(void *arg)
 {
     struct relay_op *op = arg;
@@ -16,7 +26,7 @@ static void finished_on_nng_thread(void *arg)
     while (!atomic_compare_exchange_weak_explicit(
         &r->finished, &head, op, memory_order_release, memory_order_relaxed));
     if (!head)
-        uv_async_send(&r->wake); /* touch nothing else here */
+        relay_wake(r); /* touch nothing else here */
 }
 
 static void relay_on_loop(uv_async_t *wake)
@@ -38,20 +48,43 @@ static void relay_on_loop(uv_async_t *wake)
             first->done_on_loop(first, nng_aio_result(first->aio));
         first = next;
     }
+    if (r->woken)
+        r->woken(r->woken_owner);
 }
 
-enum sotto_err relay_init(struct relay *r, uv_loop_t *loop)
+enum sotto_err relay_init(struct relay *r, uv_loop_t *loop,
+                          void (*woken)(void *owner), void *owner)
 {
     atomic_init(&r->finished, NULL);
     r->wake.data = r;
-    return uv_async_init(loop, &r->wake, relay_on_loop) == 0 ? SOTTO_OK
-                                                             : SOTTO_ENOMEM;
+    r->woken = woken;
+    r->woken_owner = owner;
+    r->gone = false;
+    if (uv_mutex_init(&r->lock) != 0)
+        return SOTTO_ENOMEM;
+    if (uv_async_init(loop, &r->wake, relay_on_loop) != 0) {
+        uv_mutex_destroy(&r->lock);
+        return SOTTO_ENOMEM;
+    }
+    return SOTTO_OK;
+}
+
+bool relay_shut(struct relay *r, void (*shut)(void *owner), void *owner)
+{
+    bool ended = deadline_run(shut, owner, LINK_CLOSE_MAX_MS);
+
+    uv_mutex_lock(&r->lock);
+    r->gone = !ended;
+    uv_mutex_unlock(&r->lock);
+    return ended;
 }
 
 static void relay_on_closed(uv_handle_t *handle)
 {
     struct relay *r = handle->data;
 
+    if (!r->gone)
+        uv_mutex_destroy(&r->lock);
     if (r->closed)
         r->closed(r->owner);
 }

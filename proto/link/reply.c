@@ -38,7 +38,7 @@ struct replier {
     struct {
         uint32_t pipe, failures;
     } failed[FAILURE_SLOTS];
-    bool closing;
+    bool closing, given_up;
     void (*closed)(void *owner);
     void *closed_owner;
 };
@@ -147,7 +147,7 @@ enum sotto_err replier_open(struct replier **out, uv_loop_t *loop,
     r->owner = owner;
     r->count_max = contexts_max;
     r->calls = calloc(contexts_max, sizeof *r->calls);
-    if (!r->calls || relay_init(&r->relay, loop)) {
+    if (!r->calls || relay_init(&r->relay, loop, NULL, NULL)) {
         free(r->calls);
         free(r);
         return SOTTO_ENOMEM;
@@ -177,12 +177,37 @@ static void replier_on_closed(void *arg)
     void (*closed)(void *) = r->closed;
     void *owner = r->closed_owner;
 
-    for (uint32_t i = 0; i < r->count; i++)
-        free(r->calls[i]);
-    free(r->calls);
-    free(r);
+    if (!r->given_up) {
+        for (uint32_t i = 0; i < r->count; i++)
+            free(r->calls[i]);
+        free(r->calls);
+        free(r);
+    }
     if (closed)
         closed(owner);
+}
+
+static void shut_on_thread(void *owner)
+{
+    struct replier *r = owner;
+
+    if (r->socket.id)
+        nng_close(r->socket);
+    for (uint32_t i = 0; i < r->count; i++)
+        nng_aio_stop(r->calls[i]->op.aio);
+}
+
+static void call_close(struct call *c)
+{
+    if (c->state == CALL_HELD) {
+        nng_msg_free(c->request);
+    } else {
+        nng_msg *msg = nng_aio_get_msg(c->op.aio);
+        bool sent = nng_aio_result(c->op.aio) == 0;
+        if (msg && sent == (c->state == CALL_RECEIVING))
+            nng_msg_free(msg);
+    }
+    relay_op_close(&c->op);
 }
 
 void replier_close(struct replier *r, void (*closed)(void *owner), void *owner)
@@ -190,21 +215,9 @@ void replier_close(struct replier *r, void (*closed)(void *owner), void *owner)
     r->closing = true;
     r->closed = closed;
     r->closed_owner = owner;
-    if (r->socket.id)
-        nng_close(r->socket);
-    for (uint32_t i = 0; i < r->count; i++) {
-        struct call *c = r->calls[i];
-        nng_aio_stop(c->op.aio);
-        if (c->state == CALL_HELD) {
-            nng_msg_free(c->request);
-        } else {
-            nng_msg *msg = nng_aio_get_msg(c->op.aio);
-            bool sent = nng_aio_result(c->op.aio) == 0;
-            if (msg && sent == (c->state == CALL_RECEIVING))
-                nng_msg_free(msg);
-        }
-        relay_op_close(&c->op);
-    }
+    r->given_up = !relay_shut(&r->relay, shut_on_thread, r);
+    for (uint32_t i = 0; i < r->count && !r->given_up; i++)
+        call_close(r->calls[i]);
     relay_close(&r->relay, replier_on_closed, r);
 }
 

@@ -353,6 +353,68 @@ static void closing_in_the_middle_leaks_nothing(void **state)
     }
 }
 
+/* NNG waits for ever for some of these if it is not waited for. */
+static void closing_before_the_attempt_leaks_nothing(void **state)
+{
+    struct ends *e = *state;
+    struct requester *r;
+    struct why why;
+
+    for (int i = 0; i < 200; i++) {
+        int64_t begun_ms = clock_mono_ms(&clock_system);
+        assert_int_equal(requester_open(&r, &e->loop,
+                                        replier_address(e->replier), 1,
+                                        request_ended, e, &why),
+                         SOTTO_OK);
+        e->open++;
+        requester_close(r, part_closed, e);
+        assert_true(clock_mono_ms(&clock_system) - begun_ms <
+                    LINK_CLOSE_MAX_MS);
+        UNTIL(e, e->open == 2);
+    }
+}
+
+/* ---- a socket that NNG never closes ---- */
+
+static atomic_bool stuck;
+
+int __real_nng_close(nng_socket socket);
+int __wrap_nng_close(nng_socket socket);
+
+int __wrap_nng_close(nng_socket socket)
+{
+    if (atomic_exchange(&stuck, false))
+        for (;;)
+            pause();
+    return __real_nng_close(socket);
+}
+
+/* It goes on to receive, and nobody hears of it. */
+static void a_socket_that_stays_is_given_up(void **state)
+{
+    struct ends *e = *state;
+    struct requester *r;
+    struct why why;
+
+    e->mode = DO_HOLD;
+    assert_int_equal(requester_open(&r, &e->loop, replier_address(e->replier),
+                                    1, request_ended, e, &why),
+                     SOTTO_OK);
+    assert_int_equal(
+        requester_send(r, 0, span_of("n", 1), span_of("x", 1), PATIENCE_MS),
+        SOTTO_OK);
+    UNTIL(e, e->held_count == 1);
+    e->open++;
+    atomic_store(&stuck, true);
+    requester_close(r, part_closed, e);
+    UNTIL(e, e->open == 2);
+    assert_false(atomic_load(&stuck));
+    call_reply(e->held[0], span_of("too late", 8));
+    for (int i = 0; i < 20; i++)
+        uv_run(&e->loop, UV_RUN_ONCE);
+    assert_int_equal(e->done, 0);
+}
+
 /* ---- an aggregator that nobody answers at ---- */
 
 struct door {
@@ -512,6 +574,8 @@ int main(void)
         TEST(closing_with_calls_held_leaks_nothing),
         TEST(closing_at_once_leaks_nothing),
         TEST(closing_in_the_middle_leaks_nothing),
+        TEST(closing_before_the_attempt_leaks_nothing),
+        TEST(a_socket_that_stays_is_given_up),
         TEST(a_pause_is_between_attempts),
         TEST(a_silent_connection_is_made_anew),
         TEST(an_address_that_is_none_is_explained),
