@@ -43,6 +43,7 @@ class Size:
         self.dead_seconds = 2 if small else 15
         self.fresh = 3 if small else 60
         self.subjects = 2000 if small else 100000
+        self.backlog = 4 if small else 1000       # MB
         self.crowds = (20,) if small else (1000, 10000)
         self.crowd_rate = 60 if small else 1      # batches a minute each
         self.crowd_seconds = 2 if small else 120
@@ -220,10 +221,53 @@ class Bench:
 
     # -- agent and aggregator on a file --
 
+    RSYSLOG = """
+global(workDirectory="%(folder)s")
+module(load="imfile" mode="inotify")
+module(load="mmjsonparse")
+template(name="fields" type="string"
+         string="%%$!event%% %%$!anonymousId%% %%$!properties!product_id%%\\n")
+input(type="imfile" file="%(file)s" tag="shop:")
+action(type="mmjsonparse" cookie="")
+action(type="omfile" file="%(out)s" template="fields")
+"""
+
+    def rsyslog(self):
+        """CPU seconds a million of a peer that reads the file, parses each
+        line and writes three fields of it to a file; None without it."""
+        program = shutil.which("rsyslogd", path="/usr/sbin:/sbin:/usr/bin")
+        if not program:
+            print("skipped: rsyslogd beside us; apt-get install rsyslog")
+            return None
+        folder = self.site.path("rsyslog")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.mkdir(folder)
+        out = os.path.join(folder, "out")
+        write(os.path.join(folder, "conf"),
+              self.RSYSLOG % {"folder": folder, "file": self.file, "out": out})
+        daemon = subprocess.Popen(
+            [program, "-n", "-f", os.path.join(folder, "conf"), "-i",
+             os.path.join(folder, "pid")], stderr=subprocess.DEVNULL)
+
+        def whole():
+            if not os.path.exists(out):
+                return False
+            with open(out, "rb") as f:
+                return sum(b.count(b"\n") for b in iter(
+                    lambda: f.read(1 << 20), b"")) >= self.events
+        try:
+            wait_until(whole, 120, "rsyslog has read the file", 0.5)
+            with open("/proc/%d/stat" % daemon.pid) as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / TICK
+        finally:
+            daemon.terminate()
+            daemon.wait()
+
     def path_to_acknowledged(self):
         million = 1e6 / self.events
         agent_cpu, aggregator_cpu, rate, loaded = [], [], [], []
-        gzip_cpu = []
+        gzip_cpu, rsyslog_cpu = [], []
         apart = (self.site.rings, "lists.db")
         for i in range(self.size.repeats):
             aggregator = self.fresh_aggregator()
@@ -250,7 +294,13 @@ class Bench:
                   answer.out)
             gzip_cpu.append(child_cpu(["gzip", "-1", "-c", self.file],
                                       stdout=subprocess.DEVNULL) * million)
+            peer = self.rsyslog()
+            if peer is not None:
+                rsyslog_cpu.append(peer * million)
         gzip = "%.2g gzip -1 of the file" % statistics.median(gzip_cpu)
+        if rsyslog_cpu:
+            gzip += ", %.2g rsyslog, parsed and written" % statistics.median(
+                rsyslog_cpu)
         self.row("NDJSON file to acknowledged, agent", "CPU s/million",
                  agent_cpu, target="2.0", limit=gzip,
                  anchor="Fluent Bit 7.5, nothing anonymized")
@@ -282,7 +332,7 @@ class Bench:
     # -- sizes --
 
     def agent_offline(self, name, batch, file, **settings):
-        """An agent that has sealed a file while the aggregator was away."""
+        """An agent that has sealed a file while the aggregator is away."""
         agent = self.site.make_agent(name, self.bundle, batch_events=batch,
                                      batch_age="PT1H", **settings)
         self.site.aggregator.stop()
@@ -315,8 +365,16 @@ class Bench:
 
     def backlog(self):
         self.fresh_aggregator()
-        agent = self.agent_offline("backlog", 100, self.file)
+        agent = self.agent_offline("backlog", 10, self.file_once,
+                                   spool_size="2GiB")
         s = agent.status()
+        for i in range(100):
+            if s["spool"]["bytes"] >= self.size.backlog * 1e6:
+                break
+            more = self.site.path("more%d.ndjson" % i)
+            shutil.copyfile(self.file, more)
+            agent.take(more)
+            s = agent.status()
         self.row("agent resident, backlog of %.0f MB"
                  % (s["spool"]["bytes"] / 1e6), "MB",
                  [resident_mb(agent, (self.site.rings, "lists.db"))],
