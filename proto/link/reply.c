@@ -1,4 +1,8 @@
-/* See reply.h. A call goes RECEIVING -> HELD -> SENDING -> RECEIVING. */
+/* See reply.h. A call goes RECEIVING -> HELD -> SENDING -> RECEIVING.
+ *
+ * A stranger's connection is not closed here: NNG 1.5 stops letting any
+ * connection go when one is closed while a message comes in on it, so five
+ * thousand strangers would have left five thousand sockets behind. */
 #include "link/reply.h"
 
 #include <assert.h>
@@ -53,6 +57,18 @@ static void receive(struct call *c)
     nng_ctx_recv(c->ctx, c->op.aio);
 }
 
+static uint32_t pipe_of(nng_msg *request)
+{
+    return (uint32_t)nng_pipe_id(nng_msg_get_pipe(request));
+}
+
+static uint32_t failures_of(const struct replier *r, nng_msg *request)
+{
+    uint32_t id = pipe_of(request), slot = id % FAILURE_SLOTS;
+
+    return r->failed[slot].pipe == id ? r->failed[slot].failures : 0;
+}
+
 static void call_on_loop(struct relay_op *op, int result)
 {
     struct call *c = (struct call *)op;
@@ -77,6 +93,11 @@ static void call_on_loop(struct relay_op *op, int result)
     }
     c->request = nng_aio_get_msg(op->aio);
     nng_aio_set_msg(op->aio, NULL);
+    if (failures_of(r, c->request) >= FAILURES_PER_CONNECTION) {
+        nng_msg_free(c->request);
+        receive(c);
+        return;
+    }
     c->state = CALL_HELD;
     r->held++;
     if (r->receiving == 0 && r->count < r->count_max && call_open(r))
@@ -265,19 +286,17 @@ void call_drop(struct call *c)
 void call_fail(struct call *c)
 {
     struct replier *r = c->replier;
-    nng_pipe pipe = nng_msg_get_pipe(c->request);
-    uint32_t id = (uint32_t)nng_pipe_id(pipe);
-    uint32_t slot = id % FAILURE_SLOTS;
+    uint32_t id = pipe_of(c->request), slot = id % FAILURE_SLOTS;
 
     if (r->failed[slot].pipe != id) {
         r->failed[slot].pipe = id;
         r->failed[slot].failures = 0;
     }
-    if (++r->failed[slot].failures >= FAILURES_PER_CONNECTION) {
-        log_warn("link", "connection closed: %d requests failed their checks",
+    if (++r->failed[slot].failures == FAILURES_PER_CONNECTION)
+        log_warn("link",
+                 "connection not heard any more: %d requests failed their "
+                 "checks",
                  FAILURES_PER_CONNECTION);
-        nng_pipe_close(pipe);
-    }
     call_drop(c);
 }
 

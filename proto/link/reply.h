@@ -29,7 +29,8 @@ uint32_t replier_waiting(const struct replier *r); /* calls not answered */
 /* Each ends the call; it must not be used afterwards. */
 void call_reply(struct call *c, struct span reply);
 void call_drop(struct call *c); /* no answer */
-/* For a request that failed a check: the third of a connection closes it. */
+/* For a request that failed a check: after the third of a connection nothing on
+ * it is heard any more, so each costs us no check. */
 void call_fail(struct call *c);
 /* A free place for the owner, NULL at first. */
 void **call_owner(struct call *c);
