@@ -3,6 +3,7 @@
 #include "agent/policy_tool/verbs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -15,6 +16,10 @@ static const struct verb_row verbs[] = {
      keygen_options, 0, 0, keygen_run},
     {"lint", "P.yaml", "what is risky in a policy, with place and mend",
      "Exit code 1 if there is any finding.", lint_options, 1, 1, lint_run_verb},
+    {"explain", "P.yaml|FILE [EVENT[.FIELD]]", "the policy in plain sentences",
+     "What leaves the device, in what form, under which purpose and basis, how "
+     "long it is kept, for how long it can be linked; and what never leaves.",
+     explain_options, 1, 2, explain_run},
     {"dryrun", "P.yaml|FILE", "sample events before and after",
      "Runs events through the policy here, with the code that the agents run, "
      "and shows what each was, what is left of it, and the bytes on the wire. "
@@ -32,6 +37,12 @@ static const struct verb_row verbs[] = {
      "must have signed; with --previous the signers rule of that version, and "
      "the chain. Exit code 3 if it does not hold.",
      verify_options, 1, 1, verify_run},
+    {"diff", "OLD NEW", "what changes, and whether the risk goes up",
+     "Each change with its risk: up, down or the same; then the signatures "
+     "that OLD asks for and those beside NEW. What cannot be compared counts "
+     "as up. Exit code 5 if the risk went up and a signature is missing, 1 if "
+     "it went up and all have signed.",
+     diff_options, 2, 2, diff_run_verb},
     {"bundle", "", "the encrypted file that enrols an agent",
      "Holds the signers, the signed policy and the pseudonym keys, under a "
      "one-time code that is printed once. Carry file and code by different "
@@ -77,34 +88,74 @@ static bool is_compiled(const struct buf *bytes)
            ((bytes->data[0] & 0xf0) == 0x90 || bytes->data[0] == 0xdc);
 }
 
+/* The bytes of a policy, compiled or text. */
+static enum sotto_err policy_bytes(struct buf *bytes, const char *file,
+                                   struct why *why)
+{
+    enum sotto_err err;
+
+    buf_init(bytes, YAML_BYTES_MAX);
+    err = buf_read_file(bytes, file);
+    if (err)
+        why_say(why, err, "%s: cannot be read: %s", file, err_text(err));
+    return err;
+}
+
+enum sotto_err verb_is_text(bool *text, const char *file, struct why *why)
+{
+    struct buf bytes;
+    enum sotto_err err = policy_bytes(&bytes, file, why);
+
+    *text = !err && !is_compiled(&bytes);
+    buf_fini(&bytes);
+    return err;
+}
+
+/* As if it had been compiled here, without places. */
+static enum sotto_err compiled_load(struct compiled **out, const char *file,
+                                    struct span bytes, struct why *why)
+{
+    struct compiled *made = calloc(1, sizeof(*made));
+    enum sotto_err err =
+        made ? policy_load(&made->policy, bytes) : SOTTO_ENOMEM;
+
+    if (err) {
+        compiled_free(made);
+        return why_say(why, err, "%s: is not a compiled policy: %s", file,
+                       err_text(err));
+    }
+    *out = made;
+    return SOTTO_OK;
+}
+
+enum sotto_err verb_compiled(struct compiled **out, const char *file,
+                             struct why *why)
+{
+    const struct signer_keys unknown = {.count = -1};
+    struct buf bytes;
+    enum sotto_err err = policy_bytes(&bytes, file, why);
+
+    if (!err && is_compiled(&bytes))
+        err = compiled_load(out, file, span_of(bytes.data, bytes.size), why);
+    else if (!err)
+        err = compile_text(out, file, span_of(bytes.data, bytes.size), &unknown,
+                           why);
+    buf_fini(&bytes);
+    return err;
+}
+
 enum sotto_err verb_policy(struct policy **out, const char *file,
                            struct why *why)
 {
-    const struct signer_keys unknown = {.count = -1};
-    struct compiled *compiled;
-    struct buf bytes;
-    enum sotto_err err;
+    struct compiled *compiled = NULL;
+    enum sotto_err err = verb_compiled(&compiled, file, why);
 
-    buf_init(&bytes, YAML_BYTES_MAX);
-    err = buf_read_file(&bytes, file);
-    if (err) {
-        why_say(why, err, "%s: cannot be read: %s", file, err_text(err));
-    } else if (is_compiled(&bytes)) {
-        err = policy_load(out, span_of(bytes.data, bytes.size));
-        if (err)
-            why_say(why, err, "%s: is not a compiled policy: %s", file,
-                    err_text(err));
-    } else {
-        err = compile_text(&compiled, file, span_of(bytes.data, bytes.size),
-                           &unknown, why);
-        if (!err) {
-            *out = compiled->policy;
-            compiled->policy = NULL;
-            compiled_free(compiled);
-        }
-    }
-    buf_fini(&bytes);
-    return err;
+    if (err)
+        return err;
+    *out = compiled->policy;
+    compiled->policy = NULL;
+    compiled_free(compiled);
+    return SOTTO_OK;
 }
 
 int main(int argc, char **argv)

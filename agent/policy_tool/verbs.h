@@ -21,6 +21,12 @@ void verb_hash(char out[HASH_TEXT_SIZE], const uint8_t hash[HASH_SIZE]);
 /* A policy from its YAML or its compiled form, whichever file is. */
 enum sotto_err verb_policy(struct policy **out, const char *file,
                            struct why *why);
+/* The same with what only the YAML says: places and assessments, which are
+ * empty of a compiled form. */
+enum sotto_err verb_compiled(struct compiled **out, const char *file,
+                             struct why *why);
+/* Whether the file is a text, not the compiled form. */
+enum sotto_err verb_is_text(bool *text, const char *file, struct why *why);
 
 extern struct option_row keygen_options[], build_options[], sign_options[],
     verify_options[], bundle_options[]; /* verbs_sign.c */
@@ -35,5 +41,11 @@ extern struct option_row lint_options[], dryrun_options[],
 int lint_run_verb(int argc, const char *const *argv);
 int dryrun_run_verb(int argc, const char *const *argv);
 int subject_run(int argc, const char *const *argv);
+
+extern struct option_row diff_options[]; /* verbs_diff.c */
+int diff_run_verb(int argc, const char *const *argv);
+
+extern struct option_row explain_options[]; /* verbs_explain.c */
+int explain_run(int argc, const char *const *argv);
 
 #endif

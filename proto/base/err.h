@@ -37,6 +37,7 @@ enum sotto_exit {
     EXIT_USAGE = 2,     /* usage, or unreadable input */
     EXIT_INTEGRITY = 3, /* a signature or an integrity check failed */
     EXIT_REFUSED = 4,
+    EXIT_RISK = 5, /* a policy's risk went up without the second signature */
 };
 
 /* A short name ("EFULL") and a sentence; never NULL, for any value. */

@@ -194,10 +194,53 @@ run 0 sign shop2.policy --key keys/dpo.sec
 run 0 verify shop2.policy
 run 3 verify shop2.policy --previous shop.policy
 says err '`eng` missing'
+run 5 diff shop.policy shop2.policy # it asks for fewer signatures
+says out "up    signers.need: 1 must sign, it was 2"
+says out '`dpo` given, `eng` missing'
+run 5 diff --json shop.policy shop2.policy
+says out '"approved": false'
 run 0 sign shop2.policy --key eng/eng.sec
 run 0 verify shop2.policy --previous shop.policy
+run 1 diff shop.policy shop2.policy
+says out "those who must have signed"
+run 0 diff shop.policy shop.policy
+says out "0 changes"
+run 1 diff shop2.policy shop.policy # need is raised, but who may sign is new
+says out "signers.eng: is a new signer"
 run 3 verify shop.policy --previous shop2.policy
 says err "does not follow"
+
+# diff of drafts and of compiled files; a draft cannot be signed
+sed 's/round: PT1M/round: PT15M/' shop2.yaml >coarse.yaml
+run 0 diff shop2.yaml coarse.yaml
+says out "down  Product Viewed.at: is rounded down to 15 minutes"
+run 0 diff shop2.policy coarse.yaml
+says out "is a draft, which cannot be signed"
+run 5 diff coarse.yaml shop2.yaml
+run 5 diff coarse.yaml shop2.policy
+says out "names no keys"
+run 2 diff shop.policy absent.policy
+run 2 diff shop.policy
+mkdir turned
+cp shop2.policy.*.minisig turned/
+run 0 build coarse.yaml --signer dpo=keys/dpo.pub --out turned/shop2.policy
+run 3 diff shop.policy turned/shop2.policy # signatures of another text
+says out "a signature is wrong"
+
+# explain: all, an event, a field; YAML and compiled
+run 0 explain shop.policy
+says out "userId leaves as 8 or 16 bytes, keyed BLAKE2b"
+says out "Can be linked for ever: the key"
+says out "What never leaves: everything else."
+run 0 explain shop.yaml "Product Viewed.price"
+says out "properties.price leaves as the value itself"
+! grep -q userId out || fail "explain tells more than was asked"
+run 0 explain shop.yaml "Product Viewed" --json
+says out '"reveals": '
+run 2 explain shop.yaml "Product Veiwed"
+says err 'did you mean `Product Viewed`?'
+run 2 explain shop.yaml "Product Viewed.prise"
+says err 'did you mean `price`?'
 
 # the command line itself
 run 2 biuld shop.yaml
