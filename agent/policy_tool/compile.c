@@ -83,6 +83,7 @@ static const struct yaml_key key_keys[] = {
 
 struct purpose_text {
     int basis, consent;
+    struct span assessment;
     int64_t retention_ms;
 };
 static const struct yaml_key purpose_keys[] = {
@@ -90,6 +91,8 @@ static const struct yaml_key purpose_keys[] = {
      0, 0, basis_names, "the legal basis (GDPR, article 6)"},
     {"consent", YAML_CHOICE, offsetof(struct purpose_text, consent), false,
      0, 0, consent_names, "given: only with the person's consent"},
+    {"assessment", YAML_TEXT, offsetof(struct purpose_text, assessment), false,
+     1, NAME_MAX_SIZE, NULL, "the document that weighs the interest, LIA-7"},
     {"retention", YAML_DURATION, offsetof(struct purpose_text, retention_ms),
      false, DAY_MS, 100 * YEAR_MS, NULL, "how long after the event, P13M"},
     {NULL, YAML_TEXT, 0, false, 0, 0, NULL, NULL},
@@ -323,6 +326,10 @@ static enum sotto_err each_purpose(void *context, struct span key,
     err = compile_name(purpose->name, key, false, value, why);
     if (!err)
         err = yaml_fill(value, purpose_keys, &text, why);
+    if (!err && text.assessment.size > 0)
+        err =
+            compile_name(c->out->assessments[p->purpose_count], text.assessment,
+                         true, yaml_get(value, "assessment"), why);
     if (err)
         return err;
     if (text.basis == BASIS_CONSENT && text.consent == 0)
@@ -399,6 +406,9 @@ static enum sotto_err compile_head(struct compile *c, struct yaml_node root,
     p->expires_ms = head.expires_ms;
     c->out->top = compile_place(root);
     c->out->expires = compile_place(yaml_get(root, "expires"));
+    c->out->signers = compile_place(head.signers);
+    c->out->session_timeout = compile_place(head.sources);
+    c->out->spool = compile_place(head.retention);
     if (p->expires_ms <= p->effective_ms)
         return yaml_wrong(yaml_get(root, "expires"), why,
                           "must be after `effective`");

@@ -17,8 +17,11 @@ struct place { /* in the YAML, from 1; 0: it is not written there */
 /* A policy, and where its parts stand for those who comment on it (lint). */
 struct compiled {
     struct policy *policy;
-    struct place top, expires;
+    struct place top, expires, signers, session_timeout, spool;
     struct place purposes[POLICY_PURPOSES_MAX];
+    /* The document that weighs a legitimate interest, by purpose, or "". It is
+     * the officer's: agents have no use for it, so it is not compiled. */
+    char assessments[POLICY_PURPOSES_MAX][NAME_MAX_SIZE + 1];
     struct place keys[POLICY_KEYS_MAX];
     struct place events[POLICY_EVENTS_MAX];
     struct place fields[POLICY_EVENTS_MAX][POLICY_FIELDS_MAX];

@@ -1,5 +1,5 @@
 /* What is risky in a policy that compiles: each finding with its place, what
- * it is, and the mend. Rules are one row each (lint.c). */
+ * it is, and the mend. Rules are one row each (lint_event.c, lint_field.c). */
 #ifndef SOTTO_POLICY_TOOL_LINT_H
 #define SOTTO_POLICY_TOOL_LINT_H
 

@@ -17,7 +17,8 @@
     "keys: {visitor: {kind: blake2b, epoch: none}, order: {kind: blake2b, "    \
     "epoch: none}}\n"                                                          \
     "purposes:\n"                                                              \
-    "  measure: {basis: legitimate_interest, retention: P13M}\n"               \
+    "  measure: {basis: legitimate_interest, assessment: LIA-1, "              \
+    "retention: P13M}\n"                                                       \
     "  personalise: {basis: consent, consent: given, retention: P180D}\n"      \
     "  orders: {basis: contract, consent: none, retention: P5Y}\n"             \
     "events:\n"
