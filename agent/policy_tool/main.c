@@ -14,6 +14,10 @@ static const struct verb_row verbs[] = {
      "overwritten. Keep a copy of pseudonym.secret where the aggregator's "
      "operators cannot read it: without it no pseudonym can be made again.",
      keygen_options, 0, 0, keygen_run},
+    {"init", "site|app|kiosk", "a commented policy to start from",
+     "It compiles, and lint has nothing to say of it. It holds from today on, "
+     "for a year.",
+     init_options, 1, 1, init_run},
     {"lint", "P.yaml", "what is risky in a policy, with place and mend",
      "Exit code 1 if there is any finding.", lint_options, 1, 1, lint_run_verb},
     {"explain", "P.yaml|FILE [EVENT[.FIELD]]", "the policy in plain sentences",

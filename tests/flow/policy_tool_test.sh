@@ -210,6 +210,30 @@ says out "signers.eng: is a new signer"
 run 3 verify shop.policy --previous shop2.policy
 says err "does not follow"
 
+# init: each kind lints clean, builds, and takes a sample event
+cat >started.jsonl <<EOF
+{"type":"track","event":"Product Viewed","userId":"ann-17","timestamp":"$(date -u +%FT%TZ)","properties":{"product_id":"mug-red","price":7.95,"name":"Red mug","email":"ann@example.com"}}
+{"type":"track","event":"Products Searched","timestamp":"$(date -u +%FT%TZ)","properties":{"query":"a present for ann lee"}}
+EOF
+for kind in site app kiosk; do
+    run 0 init $kind --name acme --out $kind.yaml
+    run 4 init $kind --out $kind.yaml
+    run 0 lint $kind.yaml
+    run 0 build $kind.yaml --signer dpo=keys/dpo.pub --out $kind.policy
+    run 0 dryrun $kind.policy --events started.jsonl --consent personalise
+    says out "item = mug-red"
+    says out "properties.email = ann@example.com  (dropped: not in the policy)"
+    grep -q "  query = a" out && fail "$kind keeps what people type"
+done
+run 0 init site
+says out "policy: my-shop"
+run 0 init site --json
+says out '"policy": "# A site.'
+run 2 init sites
+says err 'did you mean `site`?'
+run 2 init site --name "a b"
+run 2 init site --out absent/site.yaml
+
 # diff of drafts and of compiled files; a draft cannot be signed
 sed 's/round: PT1M/round: PT15M/' shop2.yaml >coarse.yaml
 run 0 diff shop2.yaml coarse.yaml
