@@ -100,7 +100,7 @@ static void lint_interest(struct lint *l, const struct compiled *c, int i,
 
     if (purpose->basis != BASIS_LEGITIMATE_INTEREST)
         return;
-    if (!c->assessments[i][0])
+    if (!c->assessments[i][0] && c->top.line > 0) /* only the YAML has it */
         lint_say(l, c->purposes[i], "no-assessment", where,
                  "rests on legitimate interest, which must be weighed against "
                  "people's own (GDPR, article 6(1)(f)); add `assessment: "

@@ -47,6 +47,11 @@ static const struct verb_row verbs[] = {
      "as up. Exit code 5 if the risk went up and a signature is missing, 1 if "
      "it went up and all have signed.",
      diff_options, 2, 2, diff_run_verb},
+    {"record", "P.yaml|FILE", "the Article 30 record and a draft assessment",
+     "In Markdown: purposes, data, recipients, retention, security measures "
+     "(GDPR, article 30), then a draft impact assessment (article 35). What "
+     "the policy does not say is marked To fill in.",
+     record_options, 1, 1, record_run},
     {"bundle", "", "the encrypted file that enrols an agent",
      "Holds the signers, the signed policy and the pseudonym keys, under a "
      "one-time code that is printed once. Carry file and code by different "

@@ -48,7 +48,8 @@ int diff_run_verb(int argc, const char *const *argv);
 extern struct option_row explain_options[]; /* verbs_explain.c */
 int explain_run(int argc, const char *const *argv);
 
-extern struct option_row init_options[]; /* verbs_write.c */
+extern struct option_row init_options[], record_options[]; /* verbs_write.c */
 int init_run(int argc, const char *const *argv);
+int record_run(int argc, const char *const *argv);
 
 #endif

@@ -3,6 +3,7 @@
 #include "agent/policy_tool/verbs.h"
 
 #include "agent/policy_tool/init.h"
+#include "agent/policy_tool/record.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -33,6 +34,8 @@ struct option_row init_options[] = {OUT_OPTION,
                                      "the tenant's name", 0, 0, false},
                                     JSON_OPTION,
                                     OPTIONS_END};
+
+struct option_row record_options[] = {OUT_OPTION, JSON_OPTION, OPTIONS_END};
 
 /* To the file, which must be new, or to standard output. */
 static enum sotto_err text_write(const struct buf *text, struct why *why)
@@ -96,4 +99,22 @@ int init_run(int argc, const char *const *argv)
     else if (err)
         why_say(&why, err, "%s", err_text(err));
     return text_end(&text, "policy", err, &why);
+}
+
+int record_run(int argc, const char *const *argv)
+{
+    struct compiled *c = NULL;
+    struct buf text;
+    struct why why;
+    enum sotto_err err = verb_compiled(&c, argv[0], &why);
+
+    (void)argc;
+    buf_init(&text, TEXT_BYTES_MAX);
+    if (!err) {
+        err = record_write(&text, c);
+        if (err)
+            why_say(&why, err, "%s: its record: %s", argv[0], err_text(err));
+    }
+    compiled_free(c);
+    return text_end(&text, "record", err, &why);
 }

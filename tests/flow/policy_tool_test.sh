@@ -234,6 +234,18 @@ says err 'did you mean `site`?'
 run 2 init site --name "a b"
 run 2 init site --out absent/site.yaml
 
+# record: from YAML and compiled; nothing is overwritten
+run 0 record "$conf/shop.policy.yaml" --out record.md
+says record.md "# Record of processing activities: shop"
+says record.md "| not asked | LIA-1 |"
+says record.md "Controller, name and address: **To fill in**"
+run 4 record shop.policy --out record.md
+run 0 record shop.policy
+says out "Policy hash: \`blake2b:$hash"
+run 0 record shop.policy --json
+says out '"record": "# Record'
+run 2 record wrong.yaml
+
 # diff of drafts and of compiled files; a draft cannot be signed
 sed 's/round: PT1M/round: PT15M/' shop2.yaml >coarse.yaml
 run 0 diff shop2.yaml coarse.yaml
