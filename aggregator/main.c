@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "aggregator/aggregator.h"
+#include "aggregator/desk.h"
 #include "aggregator/lab.h"
 #include "aggregator/verbs.h"
 #include "base/log.h"
@@ -391,6 +392,15 @@ static int verb_verify(int argc, const char *const *argv)
     return tool_verb(&tool, "verify", json_object(), print_verify);
 }
 
+static struct desk_risk desk_risk_asked = DESK_RISK_DEFAULT;
+
+static int verb_risk(int argc, const char *const *argv)
+{
+    (void)argc;
+    (void)argv;
+    return desk_risk(&tool, &desk_risk_asked);
+}
+
 static int verb_check_config(int argc, const char *const *argv)
 {
     struct settings s;
@@ -440,6 +450,32 @@ static struct option_row recommend_options[] = {
      LIST_ITEMS_MAX, false},
     NO_OPTION};
 
+/* clang-format off */
+static struct option_row risk_options[] = {
+    DIR_OPTION,
+    JSON_OPTION,
+    {"csv", 0, OPTION_TEXT, &desk_risk_asked.csv, "FILE",
+     "the table of a CSV file instead of the store", 0, 0, false},
+    {"no-header", 0, OPTION_FLAG, &desk_risk_asked.no_header, NULL,
+     "the file's first line is data; columns are called 1, 2, 3 ...", 0, 0,
+     false},
+    {"qi", 'q', OPTION_TEXT, &desk_risk_asked.qi, "COL,COL,...",
+     "the quasi-identifiers; default: all columns but the sensitive one", 0, 0,
+     false},
+    {"sensitive", 's', OPTION_TEXT, &desk_risk_asked.sensitive, "COL",
+     "measure l-diversity and t-closeness of this column", 0, 0, false},
+    {"k", 'k', OPTION_COUNT, &desk_risk_asked.k, "K",
+     "count the rows in classes of fewer than K", 1, RISK_ROWS_MAX, false},
+    {"points", 'p', OPTION_COUNT, &desk_risk_asked.points, "P",
+     "unicity of the store at 1 to P points; 0: none", 0, RISK_POINTS_MAX,
+     false},
+    {"sample", 0, OPTION_COUNT, &desk_risk_asked.sample, "N",
+     "subjects that are drawn to measure unicity", 1, RISK_ROWS_MAX, false},
+    {"seed", 0, OPTION_COUNT, &desk_risk_asked.seed, "N",
+     "of what is drawn at random", 0, INT64_MAX, false},
+    NO_OPTION};
+/* clang-format on */
+
 int main(int argc, char **argv)
 {
     const struct verb_row verbs[] = {
@@ -471,6 +507,16 @@ int main(int argc, char **argv)
          recommend_options, 1, 1, verb_recommend},
         {"verify", "", "rebuild the views from the log and compare", NULL,
          plain_options, 0, 0, verb_verify},
+        {"risk", "", "how easily rows and people are told apart",
+         "A class is the rows that agree in all quasi-identifiers. With "
+         "--csv FILE the table of a file is measured, and no directory is "
+         "needed: the first line names the columns, blanks around a value "
+         "do not count, and `?` and an empty text are values like others. "
+         "Otherwise it is the store: a row a subject, with orders, units, "
+         "spent, recency, tenure, category, agents, consent and segment; "
+         "and unicity, the share of subjects whom 1 to P of their points "
+         "(item, day), drawn at random, single out.\n",
+         risk_options, 0, 0, verb_risk},
         {"check-config", "", "read aggregator.yaml and print the settings",
          NULL, dir_options, 0, 0, verb_check_config},
         lab_recommend_verb,

@@ -7,6 +7,7 @@
 
 #include "aggregator/aggregator.h"
 #include "aggregator/train.h"
+#include "aggregator/verbs_risk.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -664,5 +665,6 @@ const struct control_verb aggregator_verbs[] = {
     {"models", verb_models, false},
     {"recommend", verb_recommend, false},
     {"verify", verb_verify, false},
+    {"risk", verb_risk, true},
     {NULL, NULL, false},
 };
