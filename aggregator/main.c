@@ -392,13 +392,29 @@ static int verb_verify(int argc, const char *const *argv)
     return tool_verb(&tool, "verify", json_object(), print_verify);
 }
 
-static struct desk_risk desk_risk_asked = DESK_RISK_DEFAULT;
+static struct desk_risk risk_asked = DESK_RISK_DEFAULT;
 
 static int verb_risk(int argc, const char *const *argv)
 {
     (void)argc;
     (void)argv;
-    return desk_risk(&tool, &desk_risk_asked);
+    return desk_risk(&tool, &risk_asked);
+}
+
+static int verb_ledger(int argc, const char *const *argv)
+{
+    (void)argc;
+    (void)argv;
+    return desk_ledger(&tool);
+}
+
+static struct desk_release release_asked = DESK_RELEASE_DEFAULT;
+
+static int verb_release_count(int argc, const char *const *argv)
+{
+    (void)argc;
+    (void)argv;
+    return desk_release_count(&tool, &release_asked);
 }
 
 static int verb_check_config(int argc, const char *const *argv)
@@ -454,25 +470,40 @@ static struct option_row recommend_options[] = {
 static struct option_row risk_options[] = {
     DIR_OPTION,
     JSON_OPTION,
-    {"csv", 0, OPTION_TEXT, &desk_risk_asked.csv, "FILE",
+    {"csv", 0, OPTION_TEXT, &risk_asked.csv, "FILE",
      "the table of a CSV file instead of the store", 0, 0, false},
-    {"no-header", 0, OPTION_FLAG, &desk_risk_asked.no_header, NULL,
+    {"no-header", 0, OPTION_FLAG, &risk_asked.no_header, NULL,
      "the file's first line is data; columns are called 1, 2, 3 ...", 0, 0,
      false},
-    {"qi", 'q', OPTION_TEXT, &desk_risk_asked.qi, "COL,COL,...",
+    {"qi", 'q', OPTION_TEXT, &risk_asked.qi, "COL,COL,...",
      "the quasi-identifiers; default: all columns but the sensitive one", 0, 0,
      false},
-    {"sensitive", 's', OPTION_TEXT, &desk_risk_asked.sensitive, "COL",
+    {"sensitive", 's', OPTION_TEXT, &risk_asked.sensitive, "COL",
      "measure l-diversity and t-closeness of this column", 0, 0, false},
-    {"k", 'k', OPTION_COUNT, &desk_risk_asked.k, "K",
+    {"k", 'k', OPTION_COUNT, &risk_asked.k, "K",
      "count the rows in classes of fewer than K", 1, RISK_ROWS_MAX, false},
-    {"points", 'p', OPTION_COUNT, &desk_risk_asked.points, "P",
+    {"points", 'p', OPTION_COUNT, &risk_asked.points, "P",
      "unicity of the store at 1 to P points; 0: none", 0, RISK_POINTS_MAX,
      false},
-    {"sample", 0, OPTION_COUNT, &desk_risk_asked.sample, "N",
+    {"sample", 0, OPTION_COUNT, &risk_asked.sample, "N",
      "subjects that are drawn to measure unicity", 1, RISK_ROWS_MAX, false},
-    {"seed", 0, OPTION_COUNT, &desk_risk_asked.seed, "N",
+    {"seed", 0, OPTION_COUNT, &risk_asked.seed, "N",
      "of what is drawn at random", 0, INT64_MAX, false},
+    NO_OPTION};
+static struct option_row release_options[] = {
+    DIR_OPTION,
+    JSON_OPTION,
+    {"by", 'b', OPTION_TEXT, &release_asked.by, "NAME",
+     "segment, item or event", 0, 0, true},
+    {"rho", 'r', OPTION_TEXT, &release_asked.rho, "RHO",
+     "what it takes of the budget; more is less noise", 0, 0, false},
+    {"min-k", 'k', OPTION_COUNT, &release_asked.min_k, "K",
+     "show no count below K", 1, RELEASE_MIN_K_MAX, false},
+    {"cells", 'c', OPTION_COUNT, &release_asked.cells, "N",
+     "count a subject in at most N cells; default: 1 segment, all events, 10 "
+     "items", 0, RELEASE_PER_SUBJECT_MAX, false},
+    {"request", 0, OPTION_TEXT, &release_asked.request, "NAME",
+     "the same name gets the same answer, and is charged once", 0, 0, false},
     NO_OPTION};
 /* clang-format on */
 
@@ -517,6 +548,13 @@ int main(int argc, char **argv)
          "and unicity, the share of subjects whom 1 to P of their points "
          "(item, day), drawn at random, single out.\n",
          risk_options, 0, 0, verb_risk},
+        {"ledger", "", "the privacy budget of released counts, spent and left",
+         NULL, plain_options, 0, 0, verb_ledger},
+        {"release count", "", "noisy counts of subjects, inside the budget",
+         "Exact discrete Gaussian noise is added to every count, and counts "
+         "below --min-k are not shown. The budget is charged before; beyond "
+         "it the release is refused with exit code 4.\n",
+         release_options, 0, 0, verb_release_count},
         {"check-config", "", "read aggregator.yaml and print the settings",
          NULL, dir_options, 0, 0, verb_check_config},
         lab_recommend_verb,

@@ -11,6 +11,9 @@ struct settings {
     char store_key[400];  /* file, outside the directory */
     int64_t agents_max;   /* connections that may wait in a poll */
     int64_t intake_bytes; /* of batches on their way to the log */
+    char release_rho[24]; /* the budget of released counts, a decimal */
+    int64_t release_rho_millionths;
+    int64_t release_delta; /* one in so many */
 };
 
 /* Defaults, then the file. SOTTO_EINVAL with file, line, key and mend. */

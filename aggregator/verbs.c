@@ -7,6 +7,7 @@
 
 #include "aggregator/aggregator.h"
 #include "aggregator/train.h"
+#include "aggregator/verbs_ledger.h"
 #include "aggregator/verbs_risk.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -666,5 +667,7 @@ const struct control_verb aggregator_verbs[] = {
     {"recommend", verb_recommend, false},
     {"verify", verb_verify, false},
     {"risk", verb_risk, true},
+    {"ledger", verb_ledger, true},
+    {"release count", verb_release_count, true},
     {NULL, NULL, false},
 };
