@@ -43,6 +43,7 @@ class Size:
         self.dead_seconds = 2 if small else 15
         self.fresh = 3 if small else 60
         self.subjects = 2000 if small else 100000
+        self.people = 5000 if small else 1000000  # whose risk is measured
         self.backlog = 4 if small else 1000       # MB
         self.crowds = (20,) if small else (1000, 10000)
         self.crowd_rate = 60 if small else 1      # batches a minute each
@@ -440,6 +441,13 @@ action(type="omfile" file="%(out)s" template="fields")
                  [(resident[1] - resident[0]) * 1e6 / (known[1] - known[0])],
                  target="600")
 
+    def risk(self):
+        runs = [self.values([self.args.risk, str(self.size.people)])
+                for _ in range(self.size.repeats)]
+        self.row("risk of a store of {:,} people".format(self.size.people),
+                 "s", [r["all"] for r in runs], target="10")
+        self.row("  of which folding waits", "s", [r["locked"] for r in runs])
+
     # -- many agents --
 
     def crowds(self):
@@ -605,7 +613,7 @@ action(type="omfile" file="%(out)s" template="fields")
                            ("path", self.path_to_acknowledged),
                            ("sizes", self.sizes), ("backlog", self.backlog),
                            ("ingest", self.ingest_all),
-                           ("subjects", self.subjects),
+                           ("subjects", self.subjects), ("risk", self.risk),
                            ("crowd", self.crowds),
                            ("ring", self.ring_path),
                            ("library", self.library), ("lists", self.lists)):
@@ -616,7 +624,8 @@ action(type="omfile" file="%(out)s" template="fields")
 def read_args():
     import argparse
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("agent", "aggregator", "policy", "source", "app", "crowd"):
+    for name in ("agent", "aggregator", "policy", "source", "app", "crowd",
+                 "risk"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--shared", default="")
     parser.add_argument("--small", action="store_true")
