@@ -144,16 +144,40 @@ bool aggregator_folded(const struct aggregator *a)
 
 /* ---- open ---- */
 
-static enum sotto_err load_identity(struct aggregator *a)
+static enum sotto_err load_identity(struct keys **keys, struct store *store)
 {
     struct buf secret;
     enum sotto_err err;
 
     buf_init(&secret, 1024);
-    err = store_get(a->store, "identity", &secret);
+    err = store_get(store, "identity", &secret);
     if (!err)
-        err = keys_load(&a->keys, span_of(secret.data, secret.size));
+        err = keys_load(keys, span_of(secret.data, secret.size));
     buf_wipe(&secret);
+    return err;
+}
+
+enum sotto_err aggregator_signs(const char *dir, uint8_t pk[PK_SIZE],
+                                struct buf *remembered, struct why *why)
+{
+    struct store *store = NULL;
+    struct keys *keys = NULL;
+    struct audit_record record;
+    struct settings settings;
+    enum sotto_err err = aggregator_settings_load(&settings, dir, why);
+
+    if (!err)
+        err = store_open(&store, dir, settings.store_key, why);
+    if (!err)
+        err = load_identity(&keys, store);
+    if (!err) {
+        memcpy(pk, keys->sign_pk, PK_SIZE);
+        err = audit_remembered(store, remembered, &record);
+    }
+    if (err == SOTTO_ENOTFOUND && keys)
+        err = SOTTO_OK;
+    keys_free(keys);
+    store_close(store);
     return err;
 }
 
@@ -162,12 +186,21 @@ static void committed_on_loop(void *owner)
     aggregator_fold(owner);
 }
 
-static void enrolled_on_loop(void *owner, struct agent_row *agent)
+static enum sotto_err enrolled_on_loop(void *owner, struct agent_row *agent)
 {
     struct aggregator *a = owner;
+    struct why why;
+    enum sotto_err err =
+        audit_append(a->audit, AUDIT_AGENT_ENROLLED, AUDIT_NOBODY,
+                     json_pack("{s:s}", "agent", agent->name), &why);
 
+    if (err) {
+        log_error("audit", "%s", why.text);
+        return err;
+    }
     log_info("roster", "%s is enrolled", agent->name);
     publisher_agent(a->publisher, agent->number);
+    return SOTTO_OK;
 }
 
 static void poll_on_loop(void *owner, struct call *call,
@@ -225,7 +258,10 @@ static enum sotto_err open_parts(struct aggregator *a, bool link,
         store_open(&a->store, a->dir, a->settings.store_key, why);
 
     if (!err)
-        err = load_identity(a);
+        err = load_identity(&a->keys, a->store);
+    if (!err)
+        err = audit_open(&a->audit, a->settings.audit_log, a->keys, a->store,
+                         why);
     if (!err)
         err = roster_open(&a->roster, a->store);
     if (!err)
@@ -238,6 +274,8 @@ static enum sotto_err open_parts(struct aggregator *a, bool link,
     if (!err)
         err = views_open(&a->views, a->dir, a->settings.store_key,
                          policies_find, a->policies, why);
+    if (!err && link) /* before anybody is answered */
+        err = audit_append(a->audit, AUDIT_STARTED, AUDIT_NOBODY, NULL, why);
     if (!err && link)
         err = open_link(a, why);
     if (err && !*why->text)
@@ -251,6 +289,7 @@ static void aggregator_free(struct aggregator *a)
     registry_close(a->registry);
     policies_close(a->policies);
     roster_close(a->roster);
+    audit_close(a->audit);
     keys_free(a->keys);
     store_close(a->store);
     dirlock_release(&a->lock);
@@ -332,6 +371,11 @@ static void timer_on_closed(uv_handle_t *handle)
 void aggregator_stop(struct aggregator *a, void (*stopped)(void *owner),
                      void *owner)
 {
+    struct why why;
+
+    if (a->ingest && audit_append(a->audit, AUDIT_STOPPED, AUDIT_NOBODY, NULL,
+                                  &why) != SOTTO_OK)
+        log_error("audit", "%s", why.text); /* it stops nevertheless */
     a->stopping = true;
     a->stopped = stopped;
     a->owner = owner;

@@ -8,6 +8,7 @@
 #ifndef SOTTO_AGGREGATOR_AGGREGATOR_H
 #define SOTTO_AGGREGATOR_AGGREGATOR_H
 
+#include "aggregator/audit.h"
 #include "aggregator/ingest.h"
 #include "aggregator/publish.h"
 #include "aggregator/registry.h"
@@ -22,6 +23,7 @@ struct aggregator {
     struct settings settings;
     struct store *store; /* the loop's connection */
     struct keys *keys;
+    struct audit *audit;
     struct roster *roster;
     struct policies *policies;
     struct views *views;
@@ -29,8 +31,8 @@ struct aggregator {
     struct ingest *ingest;       /* NULL: no link was asked for */
     struct publisher *publisher; /* NULL likewise */
     uv_work_t fold;
-    uv_timer_t again; /* folds once more after an error */
-    uv_timer_t look;  /* whether a checkpoint is due */
+    uv_timer_t again;            /* folds once more after an error */
+    uv_timer_t look;             /* whether a checkpoint is due */
     struct control_call *verify; /* waits for the fold to end; or NULL */
     bool folding, fold_again, fold_more;
     bool save, saving; /* the next work, or this one, is a checkpoint */
@@ -44,6 +46,11 @@ struct aggregator {
 
 /* Makes directory, store, store key and identity. SOTTO_EEXIST. */
 enum sotto_err aggregator_init(const char *dir, struct why *why);
+/* The identity's public key, which heads of the audit log are signed for, and
+ * what the store remembers of that log (audit_remembered; empty: nothing). No
+ * lock is taken: a daemon may run. */
+enum sotto_err aggregator_signs(const char *dir, uint8_t pk[PK_SIZE],
+                                struct buf *remembered, struct why *why);
 /* link false: for a tool that runs a verb by itself. */
 enum sotto_err aggregator_open(struct aggregator **out, uv_loop_t *loop,
                                const char *dir, bool link, struct why *why);

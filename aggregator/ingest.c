@@ -509,6 +509,8 @@ static void enrol(struct ingest *in, struct job *j)
     to.peer = &peer;
     err = roster_redeem(in->use.roster, &request, now_ms(), &agent, &refusal);
     sodium_memzero(&request, sizeof request);
+    if (!err)
+        err = in->use.enrolled(in->use.owner, agent);
     if (err && refusal == REFUSAL_NONE)
         refusal = REFUSAL_BUSY;
     if (refusal) {
@@ -522,8 +524,6 @@ static void enrol(struct ingest *in, struct job *j)
     }
     answer_certificate(j->call, &to, &cert);
     job_free(j);
-    if (!refusal)
-        in->use.enrolled(in->use.owner, agent);
 }
 
 /* ---- the cheap checks ---- */

@@ -33,7 +33,9 @@ struct ingest_parts {
     void (*poll)(void *owner, struct call *call, struct agent_row *agent,
                  const uint8_t nonce[NONCE_SIZE], const struct poll *poll);
     void (*committed)(void *owner); /* the log grew */
-    void (*enrolled)(void *owner, struct agent_row *agent);
+    /* An agent is about to get its certificate; failing, it is told to ask
+     * again later. */
+    enum sotto_err (*enrolled)(void *owner, struct agent_row *agent);
     void *owner;
 };
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "aggregator/aggregator.h"
+#include "aggregator/audit_tool.h"
 #include "aggregator/desk.h"
 #include "aggregator/lab.h"
 #include "aggregator/verbs.h"
@@ -417,6 +418,51 @@ static int verb_release_count(int argc, const char *const *argv)
     return desk_release_count(&tool, &release_asked);
 }
 
+static struct audit_ask audit = {.program = "sotto-aggregator"};
+static const char *audit_from;
+
+static const struct audit_ask *audit_asked(void)
+{
+    audit.dir = tool.dir;
+    audit.json = tool.as_json;
+    return &audit;
+}
+
+static int verb_audit_list(int argc, const char *const *argv)
+{
+    (void)argc;
+    (void)argv;
+    return audit_tool_list(audit_asked());
+}
+
+static int verb_audit_verify(int argc, const char *const *argv)
+{
+    (void)argc;
+    (void)argv;
+    return audit_tool_verify(audit_asked());
+}
+
+static int verb_audit_head(int argc, const char *const *argv)
+{
+    (void)argc;
+    (void)argv;
+    return audit_tool_head(audit_asked());
+}
+
+static int verb_audit_prove(int argc, const char *const *argv)
+{
+    (void)argc;
+    return audit_tool_prove(audit_asked(), argv[0]);
+}
+
+static int verb_audit_consistency(int argc, const char *const *argv)
+{
+    (void)argc;
+    (void)argv;
+    audit.head = audit_from;
+    return audit_tool_consistency(audit_asked());
+}
+
 static int verb_check_config(int argc, const char *const *argv)
 {
     struct settings s;
@@ -507,6 +553,26 @@ static struct option_row release_options[] = {
     NO_OPTION};
 /* clang-format on */
 
+#define AUDIT_OPTIONS                                                          \
+    DIR_OPTION, JSON_OPTION,                                                   \
+        {"file",      'f',    OPTION_TEXT,                                     \
+         &audit.file, "FILE", "a log somewhere else, a copy",                  \
+         0,           0,      false},                                          \
+    {                                                                          \
+        "key", 'k', OPTION_TEXT, &audit.key, "KEY",                            \
+            "the aggregator's public key in hex, or a file of it", 0, 0, false \
+    }
+static struct option_row audit_options[] = {
+    AUDIT_OPTIONS,
+    {"head", 0, OPTION_TEXT, &audit.head, "FILE",
+     "a head that was kept: the log must go on from it", 0, 0, false},
+    NO_OPTION};
+static struct option_row consistency_options[] = {
+    AUDIT_OPTIONS,
+    {"from", 0, OPTION_TEXT, &audit_from, "FILE",
+     "the head that was kept: what `audit head` printed", 0, 0, true},
+    NO_OPTION};
+
 int main(int argc, char **argv)
 {
     const struct verb_row verbs[] = {
@@ -555,6 +621,19 @@ int main(int argc, char **argv)
          "below --min-k are not shown. The budget is charged before; beyond "
          "it the release is refused with exit code 4.\n",
          release_options, 0, 0, verb_release_count},
+        {"audit list", "", "what was done with this aggregator, and by whom",
+         NULL, audit_options, 0, 0, verb_audit_list},
+        {"audit verify", "", "whether the audit log is whole and unchanged",
+         "Needs no daemon. A copy is checked with --file and --key or --head. "
+         "Only with a head that was kept elsewhere is a log found out that was "
+         "cut after an entry.\n",
+         audit_options, 0, 0, verb_audit_verify},
+        {"audit head", "", "print the signed head, to be kept elsewhere", NULL,
+         audit_options, 0, 0, verb_audit_head},
+        {"audit prove", "N", "prove that entry N is in the log", NULL,
+         audit_options, 1, 1, verb_audit_prove},
+        {"audit consistency", "", "prove that the log goes on from a head",
+         NULL, consistency_options, 0, 0, verb_audit_consistency},
         {"check-config", "", "read aggregator.yaml and print the settings",
          NULL, dir_options, 0, 0, verb_check_config},
         lab_recommend_verb,

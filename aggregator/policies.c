@@ -154,23 +154,51 @@ static enum sotto_err follows(const struct policies *p,
                : SOTTO_OK;
 }
 
-enum sotto_err policies_add(struct policies *p, struct span container,
-                            int64_t now_ms, const struct policy **added,
-                            struct why *why)
+/* Loads one that may be added. */
+static enum sotto_err load_next(const struct policies *p,
+                                struct policy **policy, struct span container,
+                                struct why *why)
 {
     const struct policy *last = policies_current(p);
     struct signers trusted;
-    struct policy *policy;
     enum sotto_err err;
 
     if (last)
         signers_of(&trusted, last);
-    err = signed_policy_load(&policy, container, last ? &trusted : NULL, why);
+    err = signed_policy_load(policy, container, last ? &trusted : NULL, why);
     if (err)
         return err;
-    err = follows(p, policy, why);
-    if (!err)
-        err = insert(p, policy, container, now_ms);
+    err = follows(p, *policy, why);
+    if (err)
+        policy_free(*policy);
+    return err;
+}
+
+enum sotto_err policies_check(const struct policies *p, struct span container,
+                              struct policy_head *head, struct why *why)
+{
+    struct policy *policy;
+    enum sotto_err err = load_next(p, &policy, container, why);
+
+    if (err)
+        return err;
+    memcpy(head->tenant, policy->tenant, sizeof head->tenant);
+    memcpy(head->hash, policy->hash, sizeof head->hash);
+    head->version = policy->version;
+    policy_free(policy);
+    return SOTTO_OK;
+}
+
+enum sotto_err policies_add(struct policies *p, struct span container,
+                            int64_t now_ms, const struct policy **added,
+                            struct why *why)
+{
+    struct policy *policy;
+    enum sotto_err err = load_next(p, &policy, container, why);
+
+    if (err)
+        return err;
+    err = insert(p, policy, container, now_ms);
     if (err) {
         policy_free(policy);
         return err;

@@ -18,6 +18,14 @@ void policies_close(struct policies *p); /* accepts NULL */
 enum sotto_err policies_add(struct policies *p, struct span container,
                             int64_t now_ms, const struct policy **added,
                             struct why *why);
+/* What policies_add would say, and nothing is taken. */
+struct policy_head {
+    char tenant[NAME_MAX_SIZE + 1];
+    uint64_t version;
+    uint8_t hash[HASH_SIZE];
+};
+enum sotto_err policies_check(const struct policies *p, struct span container,
+                              struct policy_head *head, struct why *why);
 /* Any thread; NULL: not known. */
 const struct policy *policies_find(void *policies,
                                    const uint8_t hash[HASH_SIZE]);

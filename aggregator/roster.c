@@ -150,7 +150,7 @@ struct agent_row *roster_number(struct roster *r, uint32_t number)
                                                              : NULL;
 }
 
-static bool name_taken(const struct roster *r, const char *name)
+bool roster_name_taken(const struct roster *r, const char *name)
 {
     return dict_find(&r->names, span_text(name)) != DICT_NONE;
 }
@@ -161,7 +161,7 @@ enum sotto_err roster_token(struct roster *r, const char *name, uint32_t uses,
     uint8_t hash[HASH_SIZE];
     sqlite3_stmt *q;
 
-    if (name_taken(r, name))
+    if (roster_name_taken(r, name))
         return SOTTO_EEXIST;
     randombytes_buf(secret, 32);
     hash_bytes(hash, span_of(secret, 32), span_of(NULL, 0));
@@ -181,7 +181,7 @@ static bool suffix_taken(const struct roster *r, const char *wanted, unsigned n,
                          char out[64])
 {
     snprintf(out, 64, "%.50s-%u", wanted, n);
-    return name_taken(r, out);
+    return roster_name_taken(r, out);
 }
 
 /* The first agent of a token has its name, later ones NAME-2, NAME-3, … The
@@ -193,7 +193,7 @@ static void choose_name(const struct roster *r, const char *wanted,
     unsigned taken = 1, free_one = 2;
 
     snprintf(out, 64, "%s", wanted);
-    if (!name_taken(r, out))
+    if (!roster_name_taken(r, out))
         return;
     while (suffix_taken(r, wanted, free_one, out)) {
         taken = free_one;

@@ -28,6 +28,7 @@ struct agent_row *roster_find(struct roster *r,
                               const uint8_t sign_id[KEY_ID_SIZE]);
 struct agent_row *roster_number(struct roster *r, uint32_t number);
 
+bool roster_name_taken(const struct roster *r, const char *name);
 /* A token for name, good for uses keys until expires. SOTTO_EEXIST: an agent
  * has that name. */
 enum sotto_err roster_token(struct roster *r, const char *name, uint32_t uses,

@@ -25,6 +25,7 @@ static const struct {
     TEXT(announce, "address that tokens carry, if it is another"),
     TEXT(store_key, "key of the data at rest; outside DIR and its backups"),
     TEXT(release_rho, "privacy budget (zCDP) of all released counts"),
+    TEXT(audit_log, "what was done here; outside DIR, never put back with it"),
 };
 #define TEXTS (sizeof texts / sizeof *texts)
 
@@ -46,6 +47,9 @@ static const struct yaml_key keys[] = {
     {.name = "release_rho",
      .kind = YAML_NODE,
      .offset = offsetof(struct filled, texts[3])},
+    {.name = "audit_log",
+     .kind = YAML_NODE,
+     .offset = offsetof(struct filled, texts[4])},
     {.name = "agents_max",
      .kind = YAML_INT,
      .offset = offsetof(struct filled, agents_max),
@@ -113,6 +117,7 @@ enum sotto_err aggregator_settings_load(struct settings *s, const char *dir,
     memset(s, 0, sizeof *s);
     snprintf(s->listen, sizeof s->listen, "tcp://127.0.0.1:7420");
     snprintf(s->store_key, sizeof s->store_key, "%.390s.key", dir);
+    snprintf(s->audit_log, sizeof s->audit_log, "%.390s.audit", dir);
     s->agents_max = into.agents_max;
     s->intake_bytes = into.intake_bytes;
     s->release_delta = into.release_delta;
@@ -143,9 +148,9 @@ void aggregator_settings_print(const struct settings *s)
                texts[i].help);
     }
     printf("%-13s %-30lld # %s\n", "agents_max", (long long)s->agents_max,
-           keys[4].help);
-    printf("%-13s %-30lld # %s\n", "intake_size", (long long)s->intake_bytes,
            keys[5].help);
-    printf("%-13s %-30lld # %s\n", "release_delta", (long long)s->release_delta,
+    printf("%-13s %-30lld # %s\n", "intake_size", (long long)s->intake_bytes,
            keys[6].help);
+    printf("%-13s %-30lld # %s\n", "release_delta", (long long)s->release_delta,
+           keys[7].help);
 }

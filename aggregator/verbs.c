@@ -34,6 +34,18 @@ static json_t *hex(const uint8_t *bytes, size_t size)
     return json_string(text);
 }
 
+bool verb_recorded(struct aggregator *a, struct control_call *call,
+                   enum audit_kind kind, json_t *details)
+{
+    struct why why;
+    enum sotto_err err =
+        audit_append(a->audit, kind, control_uid(call), details, &why);
+
+    if (err)
+        end_err(call, err, &why);
+    return !err;
+}
+
 /* ---- policy add, enroll, agents ---- */
 
 static void verb_policy_add(void *owner, struct control_call *call)
@@ -41,12 +53,23 @@ static void verb_policy_add(void *owner, struct control_call *call)
     struct aggregator *a = owner;
     const char *file = control_text(call, "file");
     const struct policy *policy = NULL;
+    struct policy_head head;
     struct buf container;
     struct why why = {0};
     enum sotto_err err;
 
     buf_init(&container, SIGNED_POLICY_MAX);
     err = signed_policy_read_files(&container, file ? file : "", &why);
+    if (!err)
+        err = policies_check(
+            a->policies, span_of(container.data, container.size), &head, &why);
+    if (!err && !verb_recorded(a, call, AUDIT_POLICY_ADDED,
+                               json_pack("{s:s,s:I,s:o}", "policy", head.tenant,
+                                         "version", (json_int_t)head.version,
+                                         "hash", hex(head.hash, HASH_SIZE)))) {
+        buf_fini(&container);
+        return;
+    }
     if (!err)
         err = policies_add(a->policies, span_of(container.data, container.size),
                            clock_wall_ms(&clock_system), &policy, &why);
@@ -119,12 +142,18 @@ static void verb_enroll(void *owner, struct control_call *call)
                     "'-'; uses are at least 1; expiry lies ahead");
         return;
     }
-    buf_init(&text, 4096);
-    err = make_token(a, name, uses, expires, &text);
-    if (err == SOTTO_EEXIST)
+    if (roster_name_taken(a->roster, name)) {
         control_end(call, EXIT_REFUSED, NULL,
                     "an agent has that name already; choose another");
-    else if (err)
+        return;
+    }
+    if (!verb_recorded(a, call, AUDIT_TOKEN_MADE,
+                       json_pack("{s:s,s:I,s:I}", "name", name, "uses", uses,
+                                 "expires_ms", expires)))
+        return;
+    buf_init(&text, 4096);
+    err = make_token(a, name, uses, expires, &text);
+    if (err)
         end_err(call, err, NULL);
     else
         control_end(call, EXIT_GOOD,
@@ -361,6 +390,9 @@ static void verb_profile(void *owner, struct control_call *call)
                     "officer computes it with `sotto-policy subject --id ID`");
         return;
     }
+    if (!verb_recorded(a, call, AUDIT_PROFILE_READ,
+                       audit_subject(a->audit, span_of(subject, 16))))
+        return;
     views_lock(a->views);
     at = profiles_find(views_profiles(a->views), subject);
     if (at != DICT_NONE) {
@@ -417,6 +449,7 @@ struct training {
     struct effort effort;
     json_t *meta;
     enum sotto_err err;
+    struct why why;
 };
 
 static enum sotto_err fit_segments(struct aggregator *a, struct store *store)
@@ -451,6 +484,10 @@ static void training_on_worker(uv_work_t *work)
     if (!t->err)
         t->err = fit_segments(t->a, store);
     if (!t->err)
+        t->err = audit_append(
+            t->a->audit, AUDIT_MODEL_RELEASED, control_uid(t->call),
+            json_pack("{s:s}", "model", in.model->name), &t->why);
+    if (!t->err)
         t->err = registry_add(t->a->registry, store, in.model, t->meta, true);
     if (!t->err)
         json_object_set_new(t->meta, "version", number(in.model->version));
@@ -474,7 +511,7 @@ static void training_on_loop(uv_work_t *work, int status)
         control_end(t->call, EXIT_FINDINGS, NULL,
                     "nobody has bought anything yet: nothing to train on");
     } else if (t->err) {
-        end_err(t->call, t->err, NULL);
+        end_err(t->call, t->err, &t->why);
     } else {
         if (t->a->publisher)
             publisher_model(t->a->publisher);
@@ -611,6 +648,11 @@ static void verb_recommend(void *owner, struct control_call *call)
     if (!m) {
         control_end(call, EXIT_FINDINGS, NULL,
                     "no model yet: run `sotto-aggregator train`");
+        return;
+    }
+    if (!verb_recorded(a, call, AUDIT_LIST_READ,
+                       audit_subject(a->audit, span_of(subject, 16)))) {
+        live_model_release(m);
         return;
     }
     out = recommend_now(a, m, subject,

@@ -36,6 +36,7 @@ struct control_call {
     uv_async_t report; /* progress of a worker */
     uv_work_t work;
     enum call_state state;
+    uid_t uid; /* of who asks */
     struct buf line;
     json_t *request; /* owns args */
     json_t *args;
@@ -91,6 +92,11 @@ json_int_t control_int(const struct control_call *call, const char *name,
 bool control_flag(const struct control_call *call, const char *name)
 {
     return json_is_true(json_object_get(call->args, name));
+}
+
+int64_t control_uid(const struct control_call *call)
+{
+    return call->uid;
 }
 
 bool control_cancelled(const struct control_call *call)
@@ -268,6 +274,7 @@ static struct control_call *call_new(void)
     if (!call)
         return NULL;
     buf_init(&call->line, CONTROL_LINE_MAX);
+    call->uid = getuid();
     if (uv_mutex_init(&call->lock) != 0) {
         free(call);
         return NULL;
@@ -383,15 +390,17 @@ static void read_on_loop(uv_stream_t *stream, ssize_t got, const uv_buf_t *in)
     call_dispatch(call);
 }
 
-static bool peer_allowed(uv_pipe_t *pipe)
+static bool peer_allowed(uv_pipe_t *pipe, uid_t *uid)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
     uv_os_fd_t fd;
 
-    return uv_fileno((uv_handle_t *)pipe, &fd) == 0 &&
-           getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           (peer.uid == 0 || peer.uid == geteuid());
+    if (uv_fileno((uv_handle_t *)pipe, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return false;
+    *uid = peer.uid;
+    return peer.uid == 0 || peer.uid == geteuid();
 }
 
 static void connection_on_loop(uv_stream_t *listener, int status)
@@ -418,7 +427,7 @@ static void connection_on_loop(uv_stream_t *listener, int status)
     c->calls = call;
     c->call_count++;
     if (uv_accept(listener, (uv_stream_t *)&call->pipe) != 0 ||
-        c->call_count > CALLS_MAX || !peer_allowed(&call->pipe) ||
+        c->call_count > CALLS_MAX || !peer_allowed(&call->pipe, &call->uid) ||
         uv_read_start((uv_stream_t *)&call->pipe, read_alloc, read_on_loop) !=
             0)
         call_close(call);

@@ -11,6 +11,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 #include <uv.h>
@@ -34,6 +35,8 @@ const char *control_text(const struct control_call *call, const char *name);
 json_int_t control_int(const struct control_call *call, const char *name,
                        json_int_t fallback);
 bool control_flag(const struct control_call *call, const char *name);
+/* The user who asks: of the socket's peer, or of this process. Any thread. */
+int64_t control_uid(const struct control_call *call);
 /* Any thread that runs the verb. */
 void control_progress(struct control_call *call, const char *what,
                       uint64_t done, uint64_t total);

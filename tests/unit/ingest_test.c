@@ -75,10 +75,11 @@ static void committed(void *owner)
     ((struct bench *)owner)->committed++;
 }
 
-static void enrolled(void *owner, struct agent_row *agent)
+static enum sotto_err enrolled(void *owner, struct agent_row *agent)
 {
     assert_non_null(agent);
     ((struct bench *)owner)->enrolments++;
+    return SOTTO_OK;
 }
 
 static void take_answer(struct bench *b, struct heard *a, struct span bytes)
