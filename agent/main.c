@@ -412,6 +412,7 @@ int main(int argc, char **argv)
 {
     const char *from_environment = getenv("SOTTO_AGENT_DIR");
 
+    process_private();
     umask(077); /* everything we make is the owner's alone */
     if (from_environment)
         tool.dir = from_environment;

@@ -16,6 +16,7 @@
 #include "aggregator/desk.h"
 #include "aggregator/lab.h"
 #include "aggregator/verbs.h"
+#include "base/daemon.h"
 #include "base/log.h"
 #include "base/when.h"
 #include "link/tool.h"
@@ -641,6 +642,7 @@ int main(int argc, char **argv)
     };
     const char *from_environment = getenv("SOTTO_AGGREGATOR_DIR");
 
+    process_private();
     umask(077); /* everything we make is the owner's alone */
     /* A batch is decoded on any worker, and a subject's rows grow on any: with
      * an arena a thread, each keeps what the others could use. */

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+
+#include "base/daemon.h"
 
 static const struct verb_row verbs[] = {
     {"keygen", "", "make a signing key and the secret of all pseudonyms",
@@ -169,11 +169,7 @@ enum sotto_err verb_policy(struct policy **out, const char *file,
 
 int main(int argc, char **argv)
 {
-    const struct rlimit none = {0, 0};
-
-    /* Keys and raw samples live here: no core, no debugger of other users. */
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    process_private(); /* keys and raw samples live here */
     if (sodium_init() < 0) {
         fprintf(stderr, "sotto-policy: there is no source of randomness\n");
         return EXIT_USAGE;

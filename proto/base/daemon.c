@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,12 +13,24 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/err.h"
+
+void process_private(void)
+{
+    const struct rlimit none = {0, 0};
+
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+        setrlimit(RLIMIT_CORE, &none) != 0) {
+        perror("this process cannot be kept private");
+        _exit(EXIT_REFUSED);
+    }
+}
+
 void daemon_harden(void)
 {
-    struct rlimit none = {0, 0}, files;
+    struct rlimit files;
 
-    prctl(PR_SET_DUMPABLE, 0);
-    setrlimit(RLIMIT_CORE, &none);
+    process_private();
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
