@@ -137,9 +137,9 @@ static enum sotto_err follows(const struct policies *p,
                        "this store is of \"%s\", the policy is of \"%s\"",
                        last->tenant, next->tenant);
     if (next->version <= last->version)
-        return why_say(why, SOTTO_EREFUSED,
-                       "version %llu does not follow version %llu; policies "
-                       "only roll forward",
+        return why_say(why, SOTTO_ECRYPTO,
+                       "rolled back: version %llu does not follow version "
+                       "%llu, which is in force; policies only roll forward",
                        (unsigned long long)next->version,
                        (unsigned long long)last->version);
     if (memcmp(next->previous, last->hash, HASH_SIZE) != 0)
@@ -174,12 +174,27 @@ static enum sotto_err load_next(const struct policies *p,
     return err;
 }
 
+static bool is_current(const struct policies *p, struct span container)
+{
+    const struct policy *current = policies_current(p);
+    struct signed_policy s;
+
+    return current && signed_policy_decode(&s, container) == SOTTO_OK &&
+           span_equal(s.compiled,
+                      span_of(current->compiled.data, current->compiled.size));
+}
+
 enum sotto_err policies_check(const struct policies *p, struct span container,
                               struct policy_head *head, struct why *why)
 {
     struct policy *policy;
     enum sotto_err err = load_next(p, &policy, container, why);
 
+    if (err == SOTTO_EEXIST && !is_current(p, container))
+        return why_say(why, SOTTO_ECRYPTO,
+                       "rolled back: this version was followed by version "
+                       "%llu, which stays in force; policies only roll forward",
+                       (unsigned long long)policies_current(p)->version);
     if (err)
         return err;
     memcpy(head->tenant, policy->tenant, sizeof head->tenant);

@@ -13,12 +13,14 @@ void policies_close(struct policies *p); /* accepts NULL */
 
 /* Takes a signed policy (loop thread): the first of a store by its own
  * signers, a later one by the signers of the version before and its own.
- * SOTTO_EEXIST: it is there (no harm); SOTTO_ECRYPTO; SOTTO_EREFUSED: another
- * tenant, or a version that does not follow. */
+ * SOTTO_EEXIST: it is there (no harm); SOTTO_ECRYPTO; SOTTO_ECRYPTO also for a
+ * version that is rolled back; SOTTO_EREFUSED: another tenant, or one that does
+ * not name the version before. */
 enum sotto_err policies_add(struct policies *p, struct span container,
                             int64_t now_ms, const struct policy **added,
                             struct why *why);
-/* What policies_add would say, and nothing is taken. */
+/* What policies_add would say, and nothing is taken. An earlier one that is
+ * there is SOTTO_ECRYPTO here: who adds it by hand wants to go back. */
 struct policy_head {
     char tenant[NAME_MAX_SIZE + 1];
     uint64_t version;

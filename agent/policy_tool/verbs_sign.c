@@ -3,6 +3,8 @@
 #include "agent/policy_tool/verbs.h"
 
 #include "agent/policy_tool/officer.h"
+#include "base/clock.h"
+#include "base/when.h"
 #include "policy/bundle.h"
 
 #include <stdio.h>
@@ -12,6 +14,7 @@ static bool json;
 static const char *dir, *name = "officer", *out_file, *key_file, *policy_file,
                         *code_file, *previous_file;
 static bool without_master;
+static int64_t verify_at_ms = WHEN_NONE;
 static struct cli_list signer_args;
 
 #define JSON_OPTION                                                            \
@@ -49,6 +52,8 @@ struct option_row verify_options[] = {
      "a key that must have signed", 0, 0, false},
     {"previous", 'p', OPTION_TEXT, &previous_file, "FILE",
      "the compiled version before", 0, 0, false},
+    {"at", 0, OPTION_TIME, &verify_at_ms, "TIME",
+     "as if it were then (default: now)", 0, 0, false},
     JSON_OPTION,
     OPTIONS_END};
 
@@ -280,7 +285,8 @@ static enum sotto_err chain_holds(const struct policy *p,
                        previous->tenant, p->tenant);
     if (p->version <= previous->version)
         return why_say(why, SOTTO_ECRYPTO,
-                       "version %llu does not follow version %llu",
+                       "rolled back: version %llu does not follow version "
+                       "%llu",
                        (unsigned long long)p->version,
                        (unsigned long long)previous->version);
     if (memcmp(p->previous, previous->hash, HASH_SIZE) != 0)
@@ -289,6 +295,23 @@ static enum sotto_err chain_holds(const struct policy *p,
                        "that hash",
                        previous_file);
     return SOTTO_OK;
+}
+
+/* Signatures of a policy that is over are good for nothing. */
+static enum sotto_err not_over(const struct policy *p, struct why *why)
+{
+    int64_t at_ms =
+        verify_at_ms != WHEN_NONE ? verify_at_ms : clock_wall_ms(&clock_system);
+    char when[32];
+
+    if (p->expires_ms == WHEN_NONE || at_ms < p->expires_ms)
+        return SOTTO_OK;
+    when_format(when, p->expires_ms);
+    return why_say(why, SOTTO_ECRYPTO,
+                   "the signatures hold, but version %llu is stale: it expired "
+                   "on %s, and agents drop everything under it; build and sign "
+                   "the next version",
+                   (unsigned long long)p->version, when);
 }
 
 /* *p is the policy if all holds. */
@@ -319,6 +342,11 @@ static enum sotto_err verify_file(struct policy **p, const char *file,
         policy_free(again);
         if (!err)
             err = chain_holds(*p, previous, why);
+        if (err)
+            policy_free(*p);
+    }
+    if (!err) {
+        err = not_over(*p, why);
         if (err)
             policy_free(*p);
     }

@@ -232,6 +232,34 @@ def a_fork_is_found_and_a_restore_noticed(site):
     check(os.path.exists(store_key), "the store key is gone")
 
 
+def a_policy_that_goes_back_is_refused(site):
+    site.keygen()
+    yaml = conf(site.args, "shop.policy.yaml")
+    v1, digest = site.build_policy(yaml, "v1.policy")
+    with open(yaml) as f:
+        text = f.read()
+    text = text.replace("version: 1\n", "version: 2\nprevious: \"%s\"\n"
+                        % digest)
+    v2, _ = site.build_policy(write(site.path("v2.yaml"), text), "v2.policy")
+    aggregator = site.make_aggregator(v1)
+    aggregator.start()
+    # Signatures of version 1 beside version 2.
+    stale = site.path("stale.policy")
+    shutil.copy(v2, stale)
+    shutil.copy(v1 + ".dpo.minisig", stale + ".dpo.minisig")
+    answer = aggregator.ask("policy", "add", stale, codes=(3,))
+    check("`dpo` wrong" in answer.err, "no sentence", answer.err)
+    check(aggregator.policy_add(v2)["added"], "not added")
+    check(not aggregator.policy_add(v2)["added"], "added twice")
+    answer = aggregator.ask("policy", "add", v1, codes=(3,))
+    check("rolled back" in answer.err, "no sentence", answer.err)
+    check_equal(aggregator.status()["policy_version"], 2, "version in force")
+    versions = [e["details"]["version"]
+                for e in aggregator.ask("audit", "list").json
+                if e["kind"] == "policy added"]
+    check_equal(versions, [1, 2], "versions recorded")
+
+
 def proofs_can_be_checked_by_anybody(site):
     """RFC 6962's inclusion, computed here from what `prove` prints."""
     import hashlib
@@ -263,4 +291,5 @@ if __name__ == "__main__":
                 what_cannot_be_recorded_is_not_done,
                 a_full_disk_refuses_what_it_cannot_record, damage_is_found,
                 a_fork_is_found_and_a_restore_noticed,
+                a_policy_that_goes_back_is_refused,
                 proofs_can_be_checked_by_anybody)

@@ -208,7 +208,25 @@ says out "0 changes"
 run 1 diff shop2.policy shop.policy # need is raised, but who may sign is new
 says out "signers.eng: is a new signer"
 run 3 verify shop.policy --previous shop2.policy
-says err "does not follow"
+says err "rolled back: version 1 does not follow version 2"
+run 3 verify shop.policy --previous shop2.policy --json
+says out "rolled back"
+
+# a signature that was made for another version, and a policy that is over
+mkdir stale
+cp shop2.policy stale/
+for signer in dpo eng; do
+    cp shop.policy.$signer.minisig stale/shop2.policy.$signer.minisig
+done
+run 3 verify stale/shop2.policy
+says err '`dpo` wrong'
+run 3 bundle --policy stale/shop2.policy --keys keys --out bad.bundle
+expires=$(sed -n 's/^expires: \([0-9-]*\).*/\1/p' shop2.yaml)
+run 0 verify shop2.policy --at 2026-12-31
+run 3 verify shop2.policy --at "$expires"
+says err "it expired on $expires"
+run 3 verify shop2.policy --at "$expires" --json
+says out '"verified": false'
 
 # init: each kind lints clean, builds, and takes a sample event
 cat >started.jsonl <<EOF

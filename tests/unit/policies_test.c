@@ -100,7 +100,8 @@ static void versions_make_a_chain(void **state)
     assert_int_equal(add_first(b), SOTTO_EEXIST);
     assert_int_equal(add(b, 2, wrong_previous), SOTTO_EREFUSED);
     assert_non_null(strstr(b->why.text, "previous"));
-    assert_int_equal(add(b, 1, wrong_previous), SOTTO_EREFUSED);
+    assert_int_equal(add(b, 1, wrong_previous), SOTTO_ECRYPTO);
+    assert_non_null(strstr(b->why.text, "rolled back"));
     assert_int_equal(add(b, 2, other_tenant), SOTTO_EREFUSED);
     assert_int_equal(add(b, 2, other_officer), SOTTO_ECRYPTO);
     assert_int_equal(add(b, 2, NULL), SOTTO_OK);
@@ -115,6 +116,37 @@ static void versions_make_a_chain(void **state)
         assert_int_equal(policies_open(&b->policies, b->store), SOTTO_OK);
     }
     buf_fini(&out);
+}
+
+static enum sotto_err check_bytes(struct bench *b, const struct buf *container,
+                                  struct policy_head *head)
+{
+    b->why.text[0] = 0;
+    return policies_check(
+        b->policies, span_of(container->data, container->size), head, &b->why);
+}
+
+/* What the verb asks before it records: nothing is taken by it. */
+static void a_look_takes_nothing_and_sees_a_rollback(void **state)
+{
+    struct bench *b = *state;
+    const struct buf *first = &b->parts.home->officer.policy;
+    struct policy_head head;
+    struct buf second;
+
+    parts_policy(&b->parts, &second, 2, NULL);
+    assert_int_equal(check_bytes(b, first, &head), SOTTO_OK);
+    assert_int_equal(head.version, 1);
+    assert_memory_equal(head.hash, b->parts.fixture.policy->hash, HASH_SIZE);
+    assert_null(policies_current(b->policies));
+    assert_int_equal(add_first(b), SOTTO_OK);
+    assert_int_equal(check_bytes(b, first, &head), SOTTO_EEXIST);
+    assert_int_equal(add_bytes(b, &second), SOTTO_OK);
+    assert_int_equal(check_bytes(b, &second, &head), SOTTO_EEXIST);
+    assert_int_equal(check_bytes(b, first, &head), SOTTO_ECRYPTO);
+    assert_non_null(strstr(b->why.text, "rolled back"));
+    assert_int_equal(policies_current(b->policies)->version, 2);
+    buf_fini(&second);
 }
 
 static void the_newest_container_is_what_was_added(void **state)
@@ -151,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(versions_make_a_chain),
+        TEST(a_look_takes_nothing_and_sees_a_rollback),
         TEST(the_newest_container_is_what_was_added),
         TEST(a_bad_signature_adds_nothing),
     };

@@ -61,6 +61,7 @@ static void rolls_forward_only(void **state)
     assert_int_equal(add(p, 3, NULL, &why), SOTTO_OK);
     assert_int_equal(add(p, 3, NULL, &why), SOTTO_EEXIST);
     assert_int_equal(add(p, 2, NULL, &why), SOTTO_EEXIST);
+    assert_non_null(strstr(why.text, "version 2 is not newer than 3"));
     assert_int_equal(version_now(p, &second), 3);
     assert_true(first != second);
     assert_int_equal(policyset_get(&p->policies, first)->version, 1);
@@ -177,6 +178,38 @@ static void a_changed_policy_is_refused(void **state)
     buf_fini(&container);
 }
 
+/* The officer's signatures, rightly made, of the version before. */
+static void a_stale_signature_is_refused(void **state)
+{
+    struct parts *p = *state;
+    struct signed_policy old, new;
+    struct buf first, second, mixed;
+    struct why why;
+
+    parts_policy(p, &first, 2, NULL);
+    parts_policy(p, &second, 3, NULL);
+    buf_init(&mixed, SIGNED_POLICY_MAX);
+    assert_int_equal(
+        signed_policy_decode(&old, span_of(first.data, first.size)), SOTTO_OK);
+    assert_int_equal(
+        signed_policy_decode(&new, span_of(second.data, second.size)),
+        SOTTO_OK);
+    for (uint32_t i = 0; i < old.signature_count; i++)
+        new.signatures[i] = old.signatures[i];
+    assert_int_equal(signed_policy_encode(&mixed, &new), SOTTO_OK);
+    assert_int_equal(
+        policyset_add(&p->policies, span_of(mixed.data, mixed.size), &why),
+        SOTTO_ECRYPTO);
+    assert_non_null(strstr(why.text, "signature"));
+    assert_int_equal(version_now(p, NULL), 1);
+    assert_int_equal(
+        policyset_add(&p->policies, span_of(second.data, second.size), &why),
+        SOTTO_OK);
+    buf_fini(&first);
+    buf_fini(&second);
+    buf_fini(&mixed);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -187,6 +220,7 @@ int main(void)
         TEST(below_the_minimum_is_refused),
         TEST(officers_hand_over_with_both_signatures),
         TEST(a_changed_policy_is_refused),
+        TEST(a_stale_signature_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
