@@ -2,10 +2,10 @@
  * for people go up.
  *
  * Parts are paired by name: signers, keys, purposes, events, fields. A change
- * is `down` only if what leaves afterwards is surely no more than before;
- * whatever cannot be compared (two patterns, another path, another purpose)
- * is `up` and says so. A difference that no rule knows is found by encoding
- * both parts, and is `up` too: nothing passes in silence. */
+ * is `down` only if what leaves afterwards is no more than before; whatever
+ * cannot be compared (two patterns, another path, another purpose) is `up` and
+ * says so. A difference that no rule knows is found by encoding both parts, and
+ * is `up` too: nothing passes in silence. */
 #ifndef SOTTO_POLICY_TOOL_DIFF_H
 #define SOTTO_POLICY_TOOL_DIFF_H
 

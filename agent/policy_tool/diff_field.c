@@ -239,20 +239,40 @@ static void diff_parameters(const struct pair *p)
                  action_rows[before.action].name);
 }
 
+/* Whether ids were among the values kept. A pattern that none fits kept them
+ * out, and a pseudonym, which has no pattern, would let them in. */
+static bool kept_ids(const struct policy_field *f)
+{
+    static const char *const ids[] = {"12345678", "A1B2C3D4", "ann-17",
+                                      "550e8400-e29b-41d4-a716-446655440000"};
+
+    if (f->type != TYPE_TEXT || !f->pattern)
+        return true;
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+        if (pattern_match(f->pattern, span_text(ids[i])))
+            return true;
+    return false;
+}
+
 /* The value itself is the most that can leave; any other two actions tell
  * different things. */
 static void diff_action(const struct pair *p)
 {
     const struct action_row *was = &action_rows[p->old->action];
     const struct action_row *is = &action_rows[p->next->action];
-    bool down = p->old->action == ACTION_KEEP;
-    bool up = p->next->action == ACTION_KEEP;
+    bool from_keep = p->old->action == ACTION_KEEP;
+    bool let_in =
+        from_keep && p->next->action == ACTION_PSEUDONYM && !kept_ids(p->old);
+    const char *because = ": two actions cannot be compared; counted as up";
 
-    diff_say(p->d, down ? DIFF_DOWN : DIFF_UP, p->where,
+    if (let_in)
+        because = ": what did not fit its pattern was left out, and leaves "
+                  "now; counted as up";
+    else if (from_keep || p->next->action == ACTION_KEEP)
+        because = "";
+    diff_say(p->d, from_keep && !let_in ? DIFF_DOWN : DIFF_UP, p->where,
              "leaves as %s (`%s`), it was %s (`%s`)%s", is->makes, is->name,
-             was->makes, was->name,
-             down || up ? ""
-                        : ": two actions cannot be compared; counted as up");
+             was->makes, was->name, because);
 }
 
 void diff_field(struct differ *d, const char *event,

@@ -35,6 +35,10 @@ static const char base[] =
     "    price: {role: value, from: properties.price, action: bucket, "
     "edges: [0, 10, 100]}\n"
     "    page: {from: context.page.path, action: keep, max: 30}\n"
+    "    country: {from: properties.country, action: keep, pattern: "
+    "'[A-Z]{2}'}\n"
+    "    plan: {from: properties.plan, action: keep, pattern: "
+    "'[a-z0-9-]{1,20}'}\n"
     "  Order Completed:\n"
     "    purpose: orders\n"
     "    at: {role: time, action: time, round: PT1M}\n"
@@ -151,6 +155,13 @@ static const struct row {
      "page: {from: context.page.path, action: keep, max: 30}",
      "page: {from: context.page.path, action: pseudonym, key: order}",
      DIFF_DOWN, false, "Product Viewed.page", "leaves as 8 or 16 bytes", 0, 1},
+    {"an id tightened to a pseudonym",
+     "plan: {from: properties.plan, action: keep, pattern: '[a-z0-9-]{1,20}'}",
+     "plan: {from: properties.plan, action: pseudonym, key: order}", DIFF_DOWN,
+     false, "Product Viewed.plan", "leaves as 8 or 16 bytes", 0, 1},
+    {"a pseudonym of what was left out", "action: keep, pattern: '[A-Z]{2}'",
+     "action: pseudonym, key: order", DIFF_UP, true, "Product Viewed.country",
+     "was left out, and leaves now", 1, 0},
     {"two other actions",
      "price: {role: value, from: properties.price, action: bucket, edges: [0, "
      "10, 100]}",
