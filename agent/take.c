@@ -79,6 +79,7 @@ enum sotto_err take_init(struct take *t, struct journal *journal,
     t->journal = journal;
     t->time = time;
     t->keys = keys;
+    chance_source_init(&t->chance);
     atomic_store(&t->current, first);
     atomic_store(&t->last_ms, INT64_MIN);
     return SOTTO_OK;
@@ -94,6 +95,7 @@ void take_fini(struct take *t)
     last = atomic_load(&t->current);
     sodium_memzero(last, sizeof *last);
     free(last);
+    chance_source_fini(&t->chance);
     uv_mutex_destroy(&t->change);
     t->journal = NULL;
 }
@@ -140,6 +142,7 @@ static enum drop_reason take_under(struct take *t, const struct snapshot *s,
                            .keys = t->keys,
                            .person = &s->person,
                            .sessions = &sessions,
+                           .chance = &t->chance,
                            .now_ms = trusted_now(t->time),
                            .sure_ms = trusted_stamp(t->time)};
     uint8_t row[EVENT_ROW_MAX];
@@ -202,6 +205,7 @@ static enum drop_reason anonymize_import(struct take *t,
                            .granted =
                                granted | policy_granted_always(s->policy),
                            .sessions = &sessions,
+                           .chance = &t->chance,
                            .now_ms = trusted_now(t->time),
                            .sure_ms = trusted_stamp(t->time)};
     uint32_t emptied = 0;

@@ -31,6 +31,7 @@ struct take {
     struct journal *journal;
     struct trusted_time *time;
     const struct pseudonym_keys *keys;
+    struct chance_source chance;
     _Atomic(struct snapshot *) current;
     _Atomic uint32_t epoch;
     _Atomic uint32_t readers[2]; /* inside a snapshot, by epoch parity */

@@ -5,19 +5,26 @@
 
 #include "base/cli.h"
 #include "base/when.h"
+#include "policy/event.h"
+#include "policy/network.h"
+#include "policy/url.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TEXT_MAX_DEFAULT 64
+#define URL_MAX_DEFAULT 128
+#define V4_DEFAULT 16 /* two octets are cut */
+#define V6_DEFAULT 32 /* what a provider has (RFC 6177) */
 
 struct field_text {
     int role, action, type, normalize;
     struct span from, purpose, pattern, key;
-    int64_t max, bits, round_ms;
-    bool required;
-    struct yaml_node edges;
+    int64_t max, bits, round_ms, v4, v6;
+    bool required, memoize;
+    struct yaml_node edges, keep, values;
+    struct span epsilon;
 };
 
 /* clang-format off */
@@ -37,7 +44,7 @@ static const struct yaml_key field_keys[] = {
     {"pattern", YAML_TEXT, offsetof(struct field_text, pattern), false,
      1, NAME_MAX_SIZE, NULL, "kept text must match it, [A-Z0-9]{1,16}"},
     {"max", YAML_INT, offsetof(struct field_text, max), false,
-     1, TEXT_SIZE_MAX, NULL, "bytes of a kept text"},
+     1, TEXT_SIZE_MAX, NULL, "bytes of a kept text or a URL"},
     {"key", YAML_TEXT, offsetof(struct field_text, key), false,
      1, NAME_MAX_SIZE, NULL, "of a pseudonym"},
     {"bits", YAML_INT, offsetof(struct field_text, bits), false,
@@ -48,6 +55,18 @@ static const struct yaml_key field_keys[] = {
      1, 366 * DAY_MS, NULL, "of a time, PT15M"},
     {"edges", YAML_NODE, offsetof(struct field_text, edges), false,
      0, 0, NULL, "of a bucket, [0, 10, 50]"},
+    {"v4", YAML_INT, offsetof(struct field_text, v4), false,
+     1, NETWORK_V4_MAX, NULL, "bits kept of an IPv4 address"},
+    {"v6", YAML_INT, offsetof(struct field_text, v6), false,
+     1, NETWORK_V6_MAX, NULL, "bits kept of an IPv6 address"},
+    {"keep", YAML_NODE, offsetof(struct field_text, keep), false,
+     0, 0, NULL, "parts of a URL, [scheme, host, path]"},
+    {"values", YAML_NODE, offsetof(struct field_text, values), false,
+     0, 0, NULL, "the answers there are, [yes, no]"},
+    {"epsilon", YAML_TEXT, offsetof(struct field_text, epsilon), false,
+     1, 16, NULL, "of a randomized answer, 2.0"},
+    {"memoize", YAML_BOOL, offsetof(struct field_text, memoize), false,
+     0, 0, NULL, "false: new noise for each event"},
     {NULL, YAML_TEXT, 0, false, 0, 0, NULL, NULL},
 };
 /* clang-format on */
@@ -285,6 +304,114 @@ static enum sotto_err compile_bucket(struct policy_field *f,
     return err;
 }
 
+static enum sotto_err each_part(void *context, struct span key,
+                                struct yaml_node value, struct why *why)
+{
+    struct policy_field *f = context;
+    struct span text;
+    unsigned part;
+    enum sotto_err err = yaml_text(value, &text, why);
+
+    (void)key;
+    if (err)
+        return err;
+    part = url_part_of(text);
+    if (part == 0)
+        return yaml_wrong(value, why,
+                          "is none of scheme, host and path; a query, a "
+                          "fragment, a port and a password are never kept");
+    if (f->parts & part)
+        return yaml_wrong(value, why, "stands twice; remove one");
+    f->parts |= (uint8_t)part;
+    return SOTTO_OK;
+}
+
+static enum sotto_err compile_url(struct policy_field *f,
+                                  const struct field_text *t,
+                                  struct yaml_node n, struct why *why)
+{
+    enum sotto_err err;
+
+    f->max = (uint16_t)(t->max > 0 ? t->max : URL_MAX_DEFAULT);
+    if (!yaml_is_sequence(t->keep))
+        return yaml_wrong(t->keep.node ? t->keep : n, why,
+                          "has the action url; add `keep: [path]`, the parts "
+                          "to keep of scheme, host and path");
+    err = yaml_each(t->keep, why, each_part, f);
+    if (!err && !url_parts_good(f->parts))
+        err = yaml_wrong(t->keep, why,
+                         f->parts ? "needs the host between scheme and path; "
+                                    "add `host` or take `scheme` out"
+                                  : "is empty; write [path]");
+    return err;
+}
+
+static enum sotto_err each_value(void *context, struct span key,
+                                 struct yaml_node value, struct why *why)
+{
+    struct policy_field *f = context;
+    struct span text;
+    enum sotto_err err = yaml_text(value, &text, why);
+
+    (void)key;
+    if (err)
+        return err;
+    if (f->value_count == POLICY_VALUES_MAX)
+        return yaml_wrong(value, why, "is one value too many; at most %d",
+                          POLICY_VALUES_MAX);
+    if (text.size == 0 || text.size > NAME_MAX_SIZE || !event_text_fits(text))
+        return yaml_wrong(value, why, "must be a text of 1 to %d bytes",
+                          NAME_MAX_SIZE);
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] < 0x20 || text.data[i] == 0x7f)
+            return yaml_wrong(value, why,
+                              "has a control character; write plain text");
+    if (event_value_number(f, text) < f->value_count)
+        return yaml_wrong(value, why, "stands twice; remove one");
+    memcpy(f->values[f->value_count], text.data, text.size);
+    f->value_count++;
+    return SOTTO_OK;
+}
+
+static enum sotto_err compile_epsilon(struct policy_field *f,
+                                      const struct field_text *t,
+                                      struct yaml_node n, struct why *why)
+{
+    struct yaml_node at = yaml_get(n, "epsilon");
+    int64_t epsilon;
+
+    if (!at.node)
+        return yaml_wrong(n, why,
+                          "has the action randomize; add `epsilon: 2.0` (the "
+                          "smaller, the less an answer says)");
+    if (money_parse(&epsilon, t->epsilon) || epsilon < POLICY_EPSILON_MIN ||
+        epsilon > POLICY_EPSILON_MAX)
+        return yaml_wrong(at, why, "must be a decimal from 0.01 to 10");
+    f->epsilon = (uint32_t)epsilon;
+    return SOTTO_OK;
+}
+
+static enum sotto_err compile_randomize(struct policy_field *f,
+                                        const struct field_text *t,
+                                        struct yaml_node n, struct why *why)
+{
+    enum sotto_err err;
+
+    if (!yaml_is_sequence(t->values))
+        return yaml_wrong(t->values.node ? t->values : n, why,
+                          "has the action randomize; add `values: [yes, no]`, "
+                          "all answers there are");
+    f->values = calloc(POLICY_VALUES_MAX, sizeof(*f->values));
+    if (!f->values)
+        return SOTTO_ENOMEM;
+    err = yaml_each(t->values, why, each_value, f);
+    if (!err && f->value_count < 2)
+        err = yaml_wrong(t->values, why,
+                         "has fewer than two answers to choose from");
+    f->memoize = t->memoize;
+    return err ? err : compile_epsilon(f, t, n, why);
+}
+
 static enum sotto_err compile_action(struct compile *c, struct policy_field *f,
                                      const struct field_text *t,
                                      struct yaml_node n, struct why *why)
@@ -308,6 +435,19 @@ static enum sotto_err compile_action(struct compile *c, struct policy_field *f,
         f->type = TYPE_TIME;
         f->round_ms = t->round_ms;
         return SOTTO_OK;
+    case ACTION_IP:
+        f->v4 = (uint8_t)t->v4;
+        f->v6 = (uint8_t)t->v6;
+        return SOTTO_OK;
+    case ACTION_UA_FAMILY:
+        return SOTTO_OK;
+    case ACTION_URL:
+        return compile_url(f, t, n, why);
+    case ACTION_TOKENIZE:
+        f->type = TYPE_ID;
+        return SOTTO_OK;
+    case ACTION_RANDOMIZE:
+        return compile_randomize(f, t, n, why);
     case ACTION_DROP:
     case ACTION_COUNT:
         break;
@@ -339,6 +479,11 @@ static enum sotto_err check_role(const struct policy_event *event,
         return yaml_wrong(at, why,
                           "session and the action session go together; write "
                           "both");
+    if ((f->role == ROLE_SUBJECT || f->role == ROLE_DAY) &&
+        f->action != ACTION_PSEUDONYM)
+        return yaml_wrong(at, why,
+                          "%s is a person and needs the action pseudonym",
+                          role_name((enum role)f->role));
     if (f->action != ACTION_DROP &&
         !(role_types((enum role)f->role) >> f->type & 1))
         return yaml_wrong(at, why,
@@ -362,7 +507,12 @@ static enum sotto_err compile_field(struct in_event *in, struct policy_field *f,
     struct field_text t = {.normalize = NORMALIZE_TRIM,
                            .bits = 128,
                            .round_ms = 1,
-                           .edges = {n.doc, NULL}};
+                           .v4 = V4_DEFAULT,
+                           .v6 = V6_DEFAULT,
+                           .memoize = true,
+                           .edges = {n.doc, NULL},
+                           .keep = {n.doc, NULL},
+                           .values = {n.doc, NULL}};
     const struct action_row *action;
     enum sotto_err err = yaml_fill(n, in->c->field_keys, &t, why);
 
@@ -416,6 +566,7 @@ static enum sotto_err each_field(void *context, struct span key,
     if (err || f->action == ACTION_DROP) {
         free(f->pattern); /* it does not become a field */
         free(f->edges);
+        free(f->values);
         memset(f, 0, sizeof(*f));
         return err;
     }
@@ -484,6 +635,26 @@ static enum sotto_err event_purposes(struct in_event *in, struct yaml_node n,
     return SOTTO_OK;
 }
 
+/* Noise that stays the same needs somebody whose noise it is. */
+static enum sotto_err event_memos(struct in_event *in, struct yaml_node n,
+                                  struct why *why)
+{
+    const struct policy_event *event = in->event;
+    bool person = false;
+
+    for (int i = 0; i < event->field_count; i++)
+        person |= event->fields[i].role == ROLE_SUBJECT ||
+                  event->fields[i].role == ROLE_DAY;
+    for (int i = 0; !person && i < event->field_count; i++)
+        if (event->fields[i].memoize)
+            return yaml_wrong(yaml_get(n, event->fields[i].name), why,
+                              "gives each person the same answer again, but "
+                              "the event has no field of the role subject or "
+                              "day; add one, or write `memoize: false` if "
+                              "nobody is asked twice");
+    return SOTTO_OK;
+}
+
 static enum sotto_err event_role_fill(const struct compile *c,
                                       struct policy_event *event,
                                       struct yaml_node n, struct why *why)
@@ -525,6 +696,8 @@ static enum sotto_err each_event(void *context, struct span key,
         err = yaml_each(value, why, each_field, &in);
     if (!err)
         err = event_gate(&in, value, why);
+    if (!err)
+        err = event_memos(&in, value, why);
     return err ? err : event_purposes(&in, value, why);
 }
 

@@ -5,7 +5,7 @@
 
 #include "agent/policy_tool/compile.h"
 
-#define EACH_KEYS_MAX 16
+#define EACH_KEYS_MAX 24
 
 struct compile {
     struct compiled *out; /* the policy in it is being filled */

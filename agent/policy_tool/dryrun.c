@@ -24,6 +24,7 @@ struct dryrun {
     struct keys *sender, *recipient;
     struct person person;
     struct sessions sessions;
+    struct chance_source chance;
     uint64_t shown;
     struct event event;
     struct dryrun_sample sample;
@@ -251,6 +252,7 @@ static enum sotto_err take(void *context, const struct raw_event *raw,
         .granted = policy_granted_always(p) | consent_granted |
                    (d->o->granted & ~consent_known),
         .sessions = &d->sessions,
+        .chance = &d->chance,
         .now_ms = d->o->now_ms,
     };
     struct counters *counters = &d->report->counters;
@@ -308,6 +310,7 @@ enum sotto_err dryrun_run(const struct dryrun_options *o,
         return err;
     d->o = o;
     d->report = report;
+    chance_source_init(&d->chance);
     d->sessions.current = 1; /* as on the device of one person */
     if (o->map) { /* a file of many people: by raw id or not at all */
         randombytes_buf(key, sizeof(key));

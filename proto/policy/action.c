@@ -24,6 +24,28 @@ const struct action_row action_rows[ACTION_COUNT] = {
     [ACTION_BUCKET] = {"bucket", "from type edges", "a number or money",
                        "the lower edge of its bucket",
                        "Between which two edges the value lies."},
+    [ACTION_IP] = {"ip", "from v4 v6", "an IPv4 or IPv6 address, as text",
+                   "its network, as 203.0.0.0/16",
+                   "Roughly where and over which provider the device is "
+                   "connected, as coarse as the bits that are left."},
+    [ACTION_UA_FAMILY] = {"ua_family", "from", "a browser's user agent",
+                          "one of a list of words, as firefox/linux",
+                          "The families of browser and system, without "
+                          "version or model."},
+    [ACTION_URL] = {"url", "from keep max", "a URL, as text",
+                    "its scheme, host and path, as far as listed",
+                    "Which page it was; never a query, a fragment, a port or "
+                    "a password."},
+    [ACTION_TOKENIZE] = {"tokenize", "from", "text or a number",
+                         "8 random bytes, new for each event",
+                         "That there was a value; nothing links it to another "
+                         "event or leads back to it."},
+    [ACTION_RANDOMIZE] = {"randomize", "from values epsilon memoize",
+                          "one of the listed values",
+                          "one of the listed values, by chance",
+                          "Which answer is somewhat likelier; no single "
+                          "answer can be believed, by as much as epsilon "
+                          "says."},
 };
 
 static const char *const type_names[TYPE_COUNT] = {

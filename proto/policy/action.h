@@ -14,6 +14,11 @@ enum action {
     ACTION_SESSION,   /* a small number scoped to agent and stream */
     ACTION_TIME,      /* rounded down */
     ACTION_BUCKET,    /* the lower edge of the bucket it falls in */
+    ACTION_IP,        /* cut to its network: network.h */
+    ACTION_UA_FAMILY, /* browser and system: useragent.h */
+    ACTION_URL,       /* some of its parts: url.h */
+    ACTION_TOKENIZE,  /* random, new for each event */
+    ACTION_RANDOMIZE, /* randomized response: chance.h */
     ACTION_COUNT
 };
 

@@ -9,6 +9,10 @@
 #include <endian.h>
 #include <string.h>
 
+#include "policy/network.h"
+#include "policy/url.h"
+#include "policy/useragent.h"
+
 #define MEMORY_SETS 512 /* a power of two */
 #define MEMORY_WAYS 8
 
@@ -222,18 +226,19 @@ enum sotto_err person_identify(struct person *person, const struct policy *p,
     return first;
 }
 
-/* Decimal digits into the end of out, without leaving any elsewhere. */
+/* Decimal digits into out, without leaving any elsewhere. */
 static struct span digits_of(char out[20], int64_t number)
 {
     uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    size_t at = 20;
+    size_t size = number < 0 ? 2 : 1;
 
-    do
-        out[--at] = (char)('0' + left % 10);
-    while ((left /= 10) > 0);
+    for (uint64_t rest = left; rest >= 10; rest /= 10)
+        size++;
     if (number < 0)
-        out[--at] = '-';
-    return span_of(out + at, 20 - at);
+        out[0] = '-';
+    for (size_t at = size; at > (number < 0); left /= 10)
+        out[--at] = (char)('0' + left % 10);
+    return span_of(out, size);
 }
 
 /* An amount given as a double is taken if it is a decimal of six digits, give
@@ -338,11 +343,11 @@ static bool text_of(const struct raw_field *raw, char digits[20],
 }
 
 static bool keep(const struct policy_field *f, const struct raw_field *raw,
-                 char digits[20], struct event_value *v)
+                 char *room, struct event_value *v)
 {
     if (f->type != TYPE_TEXT)
         return number_of((enum value_type)f->type, raw, &v->number);
-    return text_of(raw, digits, &v->text) &&
+    return text_of(raw, room, &v->text) &&
            (!f->pattern || pattern_match(f->pattern, v->text));
 }
 
@@ -366,6 +371,14 @@ static enum sotto_err id_of(uint8_t out[16], const struct anonymizer *a, int id,
              : pseudonym_make(out, a->policy, a->keys, id, raw_id);
 }
 
+/* What a value is made with, besides its own raw field. */
+struct made {
+    int64_t time_ms;
+    char *room;                      /* TEXT_SIZE_MAX bytes */
+    const struct policy_field *memo; /* whose answers are kept the same */
+    const struct raw_field *memo_raw;
+};
+
 /* From the raw id if there is one, else what was cached at identify. */
 static bool pseudonym(const struct anonymizer *a, const struct policy_field *f,
                       const struct raw_field *raw, struct event_value *v)
@@ -387,6 +400,113 @@ static bool pseudonym(const struct anonymizer *a, const struct policy_field *f,
     if (made && f->bits == 64)
         memset(v->id + 8, 0, 8);
     return made;
+}
+
+/* A text that is made of a text, in room. */
+static bool cut(const struct policy_field *f, const struct raw_field *raw,
+                char *room, struct event_value *v)
+{
+    size_t size = 0;
+
+    if (raw->kind != RAW_TEXT)
+        return false;
+    if (f->action == ACTION_IP)
+        size = network_cut(room, raw->text, f->v4, f->v6);
+    else if (f->action == ACTION_URL)
+        size = url_cut(room, f->max, raw->text, f->parts);
+    else if (raw->text.size > 0)
+        size = useragent_family(room, raw->text);
+    v->text = span_of(room, size);
+    return size > 0;
+}
+
+static bool tokenize(const struct anonymizer *a, struct event_value *v)
+{
+    struct chance c;
+
+    if (!a->chance)
+        return false;
+    memset(v->id, 0, sizeof(v->id));
+    chance_fresh(&c, a->chance);
+    chance_bytes(&c, v->id);
+    chance_end(&c);
+    return true;
+}
+
+enum sotto_err answer_seed(uint8_t out[CHANCE_KEY], const struct policy *p,
+                           const struct pseudonym_keys *keys,
+                           const struct policy_field *memo,
+                           const uint8_t id[16],
+                           const struct policy_field *answer, struct span value)
+{
+    static const uint8_t salt[crypto_generichash_blake2b_SALTBYTES];
+    static const uint8_t personal[crypto_generichash_blake2b_PERSONALBYTES] =
+        "sotto randomize";
+    int secret = pseudonym_keys_find(keys, p->keys[memo->key].name);
+    crypto_generichash_blake2b_state state;
+
+    if (secret < 0)
+        return SOTTO_ENOTFOUND;
+    crypto_generichash_blake2b_init_salt_personal(&state, keys->secrets[secret],
+                                                  sizeof(keys->secrets[secret]),
+                                                  CHANCE_KEY, salt, personal);
+    crypto_generichash_blake2b_update(&state, (const uint8_t *)p->tenant,
+                                      strlen(p->tenant) + 1);
+    crypto_generichash_blake2b_update(&state, (const uint8_t *)answer->from,
+                                      strlen(answer->from) + 1);
+    crypto_generichash_blake2b_update(&state, value.data, value.size);
+    crypto_generichash_blake2b_update(&state, (const uint8_t *)"", 1);
+    crypto_generichash_blake2b_update(&state, id, 16);
+    crypto_generichash_blake2b_final(&state, out, CHANCE_KEY);
+    sodium_memzero(&state, sizeof(state));
+    return SOTTO_OK;
+}
+
+static bool memo_begin(struct chance *c, const struct anonymizer *a,
+                       const struct policy_field *f, unsigned truth,
+                       const struct made *given)
+{
+    struct span value =
+        truth < f->value_count ? span_text(f->values[truth]) : span_of("", 0);
+    struct event_value memo;
+    uint8_t seed[CHANCE_KEY];
+    bool good =
+        a->keys && pseudonym(a, given->memo, given->memo_raw, &memo) &&
+        !answer_seed(seed, a->policy, a->keys, given->memo, memo.id, f, value);
+
+    if (good)
+        chance_keyed(c, seed);
+    sodium_memzero(seed, sizeof(seed));
+    return good;
+}
+
+static bool randomize(const struct anonymizer *a, const struct policy_field *f,
+                      const struct raw_field *raw, const struct made *given,
+                      struct event_value *v)
+{
+    static const char *const words[] = {"false", "true"};
+    unsigned truth = f->value_count;
+    struct chance c;
+    char digits[20];
+    struct span text;
+
+    if (raw->kind == RAW_BOOL)
+        truth = event_value_number(f, span_text(words[raw->number != 0]));
+    else if (text_of(raw, digits, &text))
+        truth = event_value_number(f, text);
+    sodium_memzero(digits, sizeof(digits));
+    if (f->memoize) {
+        if (!memo_begin(&c, a, f, truth, given))
+            return false;
+    } else if (a->chance) {
+        chance_fresh(&c, a->chance);
+    } else {
+        return false;
+    }
+    v->text = span_text(
+        f->values[chance_respond(&c, f->value_count, truth, f->epsilon)]);
+    chance_end(&c);
+    return true;
 }
 
 static bool session(const struct anonymizer *a, const struct raw_field *raw,
@@ -453,22 +573,30 @@ static enum drop_reason purpose_check(const struct anonymizer *a,
 }
 
 static bool make_value(const struct anonymizer *a, const struct policy_field *f,
-                       const struct raw_field *raw, int64_t time_ms,
-                       char digits[20], struct event_value *v)
+                       const struct raw_field *raw, const struct made *with,
+                       struct event_value *v)
 {
     switch (f->action) {
     case ACTION_KEEP:
-        return raw && keep(f, raw, digits, v);
+        return raw && keep(f, raw, with->room, v);
     case ACTION_PSEUDONYM:
         return pseudonym(a, f, raw, v);
     case ACTION_SESSION:
         return session(a, raw, v);
     case ACTION_TIME:
         v->number =
-            time_ms - time_ms % f->round_ms; /* time_ms is not below 0 */
+            with->time_ms - with->time_ms % f->round_ms; /* it is not below 0 */
         return true;
     case ACTION_BUCKET:
         return raw && bucket(f, raw, v);
+    case ACTION_IP:
+    case ACTION_UA_FAMILY:
+    case ACTION_URL:
+        return raw && cut(f, raw, with->room, v);
+    case ACTION_TOKENIZE:
+        return raw && tokenize(a, v);
+    case ACTION_RANDOMIZE:
+        return raw && randomize(a, f, raw, with, v);
     default:
         return false;
     }
@@ -480,7 +608,11 @@ static enum drop_reason make_values(const struct anonymizer *a,
                                     uint32_t *fields_emptied)
 {
     const struct policy_event *event = &a->policy->events[ev->index];
+    struct made with = {.time_ms = time_ms, .memo = policy_memo_field(event)};
 
+    if (with.memo)
+        with.memo_raw = raw_find(raw, with.memo);
+    ev->made_size = 0;
     for (unsigned i = 0; i < event->field_count; i++) {
         const struct policy_field *f = &event->fields[i];
         struct event_value *v = &ev->values[i];
@@ -497,10 +629,17 @@ static enum drop_reason make_values(const struct anonymizer *a,
             continue;
         }
         given = raw_find(raw, f);
-        v->present = make_value(a, f, given, time_ms, ev->digits[i], v);
+        if (ev->made_size > EVENT_ROW_MAX)
+            return DROP_TOO_BIG; /* no row holds what was made already */
+        with.room = ev->made + ev->made_size;
+        v->present = make_value(a, f, given, &with, v);
         v->present = v->present && event_value_fits(f, v);
-        if (v->present)
+        if (v->present) {
+            if (f->type == TYPE_TEXT &&
+                v->text.data == (const uint8_t *)with.room)
+                ev->made_size += v->text.size;
             continue;
+        }
         if (given)
             ++*fields_emptied;
         if (f->required)

@@ -7,6 +7,7 @@
 #ifndef SOTTO_POLICY_ANONYMIZE_H
 #define SOTTO_POLICY_ANONYMIZE_H
 
+#include "policy/chance.h"
 #include "policy/event.h"
 #include "policy/reason.h"
 
@@ -63,6 +64,19 @@ enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
                               const struct pseudonym_keys *keys, int id,
                               struct span raw_id);
 
+/* The seed of the noise of a memoized answer: keyed BLAKE2b-256, with the
+ * personalization "sotto randomize", under the secret of the pseudonym id, over
+ * tenant | 0 | path of the answer | 0 | value | 0 | id. The true value is part
+ * of it, as in RAPPOR's permanent response (Erlingsson, Pihur, Korolova, CCS
+ * 2014): under a common seed two answers of one person would show the truth
+ * wherever they differ. SOTTO_ENOTFOUND if keys lack the key. */
+enum sotto_err answer_seed(uint8_t out[CHANCE_KEY], const struct policy *p,
+                           const struct pseudonym_keys *keys,
+                           const struct policy_field *memo,
+                           const uint8_t id[16],
+                           const struct policy_field *answer,
+                           struct span value);
+
 /* Caches in person each pseudonym of the policy that comes from path; what was
  * cached from that path before is gone, also when the id is refused. Errors as
  * of pseudonym_make. */
@@ -93,8 +107,9 @@ struct anonymizer {
     const struct person *person;
     uint32_t granted; /* consent of this event: person's or the import's,
                          with policy_granted_always() */
-    struct sessions *sessions; /* NULL: session fields stay empty */
-    int64_t now_ms;            /* best guess, for time_ms unset */
+    struct sessions *sessions;    /* NULL: session fields stay empty */
+    struct chance_source *chance; /* NULL: what is random stays empty */
+    int64_t now_ms;               /* best guess, for time_ms unset */
     int64_t sure_ms; /* it is at least this late: for what is over, policy
                         and retention. 0: no better known than now_ms */
 };
@@ -103,8 +118,9 @@ struct anonymizer {
  * Texts in ev borrow from raw and from ev. A field whose purpose is not
  * granted, or whose purpose's retention is over, stays empty; a required one
  * drops the event. fields_emptied grows by the values that were given but did
- * not fit. Of two raw fields with one path the first counts. Returns why not,
- * or DROP_NOT. */
+ * not fit. Whether a value that is not among the `values` of a randomized field
+ * was given is hidden in the noise too. Of two raw fields with one path the
+ * first counts. Returns why not, or DROP_NOT. */
 enum drop_reason anonymize(const struct anonymizer *a,
                            const struct raw_event *raw, struct event *ev,
                            uint32_t *fields_emptied);

@@ -174,7 +174,7 @@ static enum sotto_err check_event(const struct batch *b, const struct event *ev)
             texts++;
             text_bytes += v->text.size;
         }
-        if (event->fields[i].type == TYPE_ID)
+        if (event->fields[i].action == ACTION_PSEUDONYM)
             ids++;
     }
     if (b->count == b->events_max || cells > b->cells_max - b->cell_count ||
@@ -192,11 +192,13 @@ static enum sotto_err cell_of(struct batch *b, const struct policy_field *f,
 
     if (f->type == TYPE_TEXT)
         err = dict_intern(&b->texts, v->text, &number);
-    else if (f->type == TYPE_ID)
+    else if (f->action == ACTION_PSEUDONYM)
         err = dict_intern(&b->ids, span_of(v->id, sizeof(v->id)), &number);
     else if (f->action == ACTION_BUCKET)
         number = bucket_of(f, v->number);
-    *cell = column_refs(f) ? number : (uint64_t)v->number;
+    *cell = column_refs(f)       ? number
+            : f->type == TYPE_ID ? token_number(v->id)
+                                 : (uint64_t)v->number;
     return err;
 }
 

@@ -14,7 +14,8 @@
  *                                            identities; bucket: into edges
  *       [presence, base, scale, numbers]     value = base + scale * number;
  *                                            time: the difference from the
- *                                            value before, zigzag
+ *                                            value before, zigzag; a token:
+ *                                            its 8 bytes as an i64, LE
  *     presence is a bin of bits, lowest first; empty: all have a value.
  *     numbers is a bin of w bytes per value, w = 0..8 as the largest needs;
  *     first the lowest bytes of all values, then the next, and so on: high

@@ -267,7 +267,8 @@ static bool check_refs(const struct batch_view *v, const struct policy_field *f,
         uint64_t number = v->numbers[i];
 
         if (f->type == TYPE_TEXT) {
-            if (number >= v->text_count || v->texts[number].size > f->max)
+            if (number >= v->text_count ||
+                !event_text_made(f, v->texts[number]))
                 return false;
         } else if (f->type == TYPE_ID) {
             struct event_value id = {.present = true};
@@ -293,6 +294,8 @@ static bool check_values(const struct batch_view *v,
         struct event_value value = {.present = true,
                                     .number = (int64_t)v->numbers[i]};
 
+        if (f->type == TYPE_ID)
+            token_of(value.id, v->numbers[i]);
         if (!event_value_fits(f, &value))
             return false;
     }
@@ -485,8 +488,10 @@ void batch_view_event(const struct batch_view *v, uint32_t i, struct event *ev)
         cell = columns[f].cells[row];
         if (event->fields[f].type == TYPE_TEXT)
             value->text = v->texts[cell];
-        else if (event->fields[f].type == TYPE_ID)
+        else if (event->fields[f].action == ACTION_PSEUDONYM)
             memcpy(value->id, v->identities.data + cell * 16, 16);
+        else if (event->fields[f].type == TYPE_ID)
+            token_of(value->id, (uint64_t)cell);
         else
             value->number = cell;
     }

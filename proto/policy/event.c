@@ -7,6 +7,10 @@
 #include <endian.h>
 #include <string.h>
 
+#include "policy/network.h"
+#include "policy/url.h"
+#include "policy/useragent.h"
+
 #define HEAD_SIZE 6 /* index and consent */
 
 size_t event_character_size(const uint8_t *p, size_t left)
@@ -123,13 +127,40 @@ static bool id_fits(const struct policy_field *f, const uint8_t id[16])
     return f->bits == 128 || above == 0;
 }
 
+unsigned event_value_number(const struct policy_field *f, struct span text)
+{
+    unsigned i = 0;
+
+    while (i < f->value_count && !span_equal(span_text(f->values[i]), text))
+        i++;
+    return i;
+}
+
+bool event_text_made(const struct policy_field *f, struct span text)
+{
+    if (text.size > f->max)
+        return false;
+    switch (f->action) {
+    case ACTION_IP:
+        return network_fits(text, f->v4, f->v6);
+    case ACTION_UA_FAMILY:
+        return useragent_fits(text);
+    case ACTION_URL:
+        return url_fits(text, f->parts);
+    case ACTION_RANDOMIZE:
+        return event_value_number(f, text) < f->value_count;
+    default:
+        return true;
+    }
+}
+
 bool event_value_fits(const struct policy_field *f, const struct event_value *v)
 {
     if (!v->present)
         return true;
     switch (f->type) {
     case TYPE_TEXT:
-        return v->text.size <= f->max && event_text_fits(v->text);
+        return event_text_fits(v->text) && event_text_made(f, v->text);
     case TYPE_ID:
         return id_fits(f, v->id);
     default:

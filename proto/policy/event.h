@@ -7,6 +7,8 @@
 
 #include "policy/policy.h"
 
+#define EVENT_ROW_MAX 4096
+
 struct event_value {
     bool present;
     int64_t number;   /* INT, MONEY, BOOL, TIME; session numbers */
@@ -23,17 +25,24 @@ struct event {
     struct event_value values[POLICY_FIELDS_MAX]; /* by field index; those at
                                                      or above field_count are
                                                      not set */
-    char digits[POLICY_FIELDS_MAX][20]; /* whole numbers kept as text: values
-                                           may point here, so a copy of the
-                                           struct still borrows from it */
+    size_t made_size;
+    char made[EVENT_ROW_MAX + TEXT_SIZE_MAX]; /* texts that an action made:
+                                                 values may point here, so a
+                                                 copy of the struct still
+                                                 borrows from it */
 };
 
 /* Whether v is what its field can make: 0 or 1 for BOOL; 1970 to 9999 for
  * TIME, and a whole multiple of the rounding; an edge for a bucket; a session
  * number above 0; for TEXT at most the field's max bytes of UTF-8 without
- * zero bytes; for ID zeros above its bits. An absent value fits. */
+ * zero bytes, and of the form that its action makes; for ID zeros above its
+ * bits. An absent value fits. */
 bool event_value_fits(const struct policy_field *f,
                       const struct event_value *v);
+/* Whether a text has the form that the action of f makes, and its size. */
+bool event_text_made(const struct policy_field *f, struct span text);
+/* The number of a text among the values of f, or their count. */
+unsigned event_value_number(const struct policy_field *f, struct span text);
 /* UTF-8 (RFC 3629) of at most TEXT_SIZE_MAX bytes without zero bytes. */
 bool event_text_fits(struct span text);
 /* How many bytes the UTF-8 character at p takes, of at least one; 0 if it is
@@ -41,8 +50,6 @@ bool event_text_fits(struct span text);
 size_t event_character_size(const uint8_t *p, size_t left);
 /* The index of the bucket of number: its last edge not above it, or 0. */
 unsigned bucket_of(const struct policy_field *f, int64_t number);
-
-#define EVENT_ROW_MAX 4096
 
 /* The row form, into out: SOTTO_ETOOBIG if it takes more than capacity or
  * EVENT_ROW_MAX bytes, SOTTO_EINVAL if a value does not fit its field and

@@ -8,7 +8,8 @@
  * and a field is
  *   [name, from, role, action, purpose, required, parameter...]
  * with the parameters of its action only: keep: type, max, pattern;
- * pseudonym: key, bits, normalize; time: round; bucket: type, [edge...].
+ * pseudonym: key, bits, normalize; time: round; bucket: type, [edge...];
+ * ip: v4, v6; url: parts, max; randomize: [value...], epsilon, memoize.
  * Times and durations are integers of milliseconds. There is one form for one
  * policy: policy_load refuses bytes that would not be written again. */
 #include "policy/policy.h"
@@ -124,6 +125,21 @@ static void encode_parameters(struct packer *to, const struct policy_field *f)
         for (unsigned i = 0; i < f->edge_count; i++)
             pack_int(to, f->edges[i]);
         break;
+    case ACTION_IP:
+        pack_uint(to, f->v4);
+        pack_uint(to, f->v6);
+        break;
+    case ACTION_URL:
+        pack_uint(to, f->parts);
+        pack_uint(to, f->max);
+        break;
+    case ACTION_RANDOMIZE:
+        pack_array(to, f->value_count);
+        for (unsigned i = 0; i < f->value_count; i++)
+            pack_text(to, span_text(f->values[i]));
+        pack_uint(to, f->epsilon);
+        pack_bool(to, f->memoize);
+        break;
     default:
         break;
     }
@@ -213,6 +229,7 @@ void policy_free(struct policy *p)
         for (unsigned f = 0; event->fields && f < event->field_count; f++) {
             free(event->fields[f].pattern);
             free(event->fields[f].edges);
+            free(event->fields[f].values);
         }
         free(event->fields);
     }
@@ -263,6 +280,15 @@ uint32_t policy_granted_always(const struct policy *p)
         if (!p->purposes[i].needs_consent)
             granted |= UINT32_C(1) << i;
     return granted;
+}
+
+const struct policy_field *policy_memo_field(const struct policy_event *event)
+{
+    uint8_t field = event->by_role[ROLE_SUBJECT];
+
+    if (field == FIELD_NONE)
+        field = event->by_role[ROLE_DAY];
+    return field == FIELD_NONE ? NULL : &event->fields[field];
 }
 
 const struct policy_field *policy_subject_field(const struct policy *p)

@@ -22,6 +22,9 @@
 #define POLICY_SIGNERS_MAX 8
 #define POLICY_IDS_MAX 16  /* distinct (path, key) pairs of pseudonyms */
 #define POLICY_EDGES_MAX 64
+#define POLICY_VALUES_MAX 64 /* of a randomized answer */
+#define POLICY_EPSILON_MIN 10000 /* millionths: 0.01 */
+#define POLICY_EPSILON_MAX 10000000
 #define NAME_MAX_SIZE 64   /* events, fields, keys, purposes; without zero */
 #define PATH_MAX_SIZE 128  /* "properties.product_id" */
 #define TEXT_SIZE_MAX 256  /* a kept text, whatever `max` says */
@@ -100,13 +103,21 @@ struct policy_field {
     uint8_t from_size;            /* derived */
     uint8_t key;                  /* ACTION_PSEUDONYM: index of the key */
     uint8_t id;                   /* ACTION_PSEUDONYM: index into ids */
-    uint8_t bits;                 /* ACTION_PSEUDONYM: 64 or 128 */
+    uint8_t bits;                 /* ACTION_PSEUDONYM: 64 or 128; of a token
+                                     always 64 */
     uint8_t normalize;            /* enum normalize */
     uint8_t edge_count;           /* ACTION_BUCKET */
-    uint16_t max;                 /* ACTION_KEEP text: bytes */
+    uint8_t v4, v6;               /* ACTION_IP: bits kept */
+    uint8_t parts;                /* ACTION_URL: set of enum url_part */
+    uint8_t value_count;          /* ACTION_RANDOMIZE */
+    bool memoize;                 /* ACTION_RANDOMIZE */
+    uint16_t max;                 /* bytes of a text; derived but for
+                                     ACTION_KEEP and ACTION_URL */
+    uint32_t epsilon;             /* ACTION_RANDOMIZE: millionths */
     int64_t round_ms;             /* ACTION_TIME; at least 1 */
     struct pattern *pattern;      /* ACTION_KEEP text; NULL: any */
     int64_t *edges;               /* in the field's unit, rising */
+    char (*values)[NAME_MAX_SIZE + 1]; /* ACTION_RANDOMIZE: distinct */
     char from[PATH_MAX_SIZE + 1]; /* Segment path; "" for time; for session
                                      "" or the path of a raw session id */
     char name[NAME_MAX_SIZE + 1];
@@ -158,16 +169,17 @@ struct policy {
 };
 
 /* Appends the canonical bytes of p, reading no derived member (type of a
- * pseudonym, time or session field, id, from_size, by_role, pattern, slots,
- * compiled, hash). Checks nothing: policy_load does. */
+ * pseudonym, time or session field, id, from_size, by_role, pattern, max and
+ * bits where the action gives them, slots, compiled, hash). Checks nothing:
+ * policy_load does. */
 enum sotto_err policy_encode(struct buf *out, const struct policy *p);
 
 /* Loads compiled bytes: checks structure, ranges, indexes, and that encoding
  * again gives the same bytes. Fills derived members. SOTTO_EDECODE,
  * SOTTO_ETOOBIG, SOTTO_EVERSION, SOTTO_ENOMEM. */
 enum sotto_err policy_load(struct policy **out, struct span compiled);
-/* Frees p and what it owns: compiled, events, and of each field pattern and
- * edges. All of it is from malloc. Accepts NULL and half-built policies. */
+/* Frees p and what it owns: compiled, events, and of each field pattern,
+ * edges and values. All of it is from malloc. Accepts NULL and half-built policies. */
 void policy_free(struct policy *p);
 
 /* Index of an event by name, or -1; of a loaded policy. Constant-ish time, no
@@ -177,6 +189,9 @@ int policy_event_find(const struct policy *p, struct span name);
 int policy_purpose_find(const struct policy *p, struct span name);
 /* The set of purposes that need no consent. */
 uint32_t policy_granted_always(const struct policy *p);
+/* The field of the one whose answers are kept the same: the subject, else the
+ * day's; NULL if the event has neither. */
+const struct policy_field *policy_memo_field(const struct policy_event *event);
 /* The subject's field of the first event that has one, or NULL. */
 const struct policy_field *policy_subject_field(const struct policy *p);
 /* The policy_id of the subject role of the first event that has one, or -1:

@@ -9,7 +9,11 @@
 #include <string.h>
 
 #include "base/dict.h"
+#include "policy/event.h"
+#include "policy/network.h"
 #include "policy/policy_form.h"
+#include "policy/url.h"
+#include "policy/useragent.h"
 #include "wire/pack.h"
 
 /* What is being read, with the first error: a loader is a list of reads and
@@ -223,6 +227,60 @@ static void load_bucket(struct loader *l, const msgpack_object *at,
     }
 }
 
+static void load_ip(struct loader *l, const msgpack_object *at,
+                    struct policy_field *f)
+{
+    f->max = NETWORK_TEXT_MAX;
+    f->v4 = (uint8_t)load_uint(l, &at[0], NETWORK_V4_MAX);
+    f->v6 = (uint8_t)load_uint(l, &at[1], NETWORK_V6_MAX);
+    require(l, f->v4 > 0 && f->v6 > 0);
+}
+
+static void load_url(struct loader *l, const msgpack_object *at,
+                     struct policy_field *f)
+{
+    f->parts = (uint8_t)load_uint(l, &at[0], URL_ALL);
+    f->max = (uint16_t)load_uint(l, &at[1], TEXT_SIZE_MAX);
+    require(l, url_parts_good(f->parts) && f->max > 0);
+}
+
+static void load_values(struct loader *l, const msgpack_object *o,
+                        struct policy_field *f)
+{
+    uint32_t count = 0;
+    const msgpack_object *items =
+        load_array(l, o, 2, POLICY_VALUES_MAX, &count);
+
+    if (!items)
+        return;
+    f->values = calloc(count, sizeof(*f->values));
+    if (!f->values) {
+        refuse(l, SOTTO_ENOMEM);
+        return;
+    }
+    f->value_count = (uint8_t)count;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t size;
+
+        load_text(l, &items[i], f->values[i], 1, NAME_MAX_SIZE);
+        size = strlen(f->values[i]);
+        require(l, event_text_fits(span_of(f->values[i], size)));
+        if (size > f->max)
+            f->max = (uint16_t)size;
+        for (uint32_t other = 0; other < i; other++)
+            require(l, strcmp(f->values[other], f->values[i]) != 0);
+    }
+}
+
+static void load_randomize(struct loader *l, const msgpack_object *at,
+                           struct policy_field *f)
+{
+    load_values(l, &at[0], f);
+    f->epsilon = (uint32_t)load_uint(l, &at[1], POLICY_EPSILON_MAX);
+    f->memoize = load_bool(l, &at[2]);
+    require(l, f->epsilon >= POLICY_EPSILON_MIN);
+}
+
 static void load_parameters(struct loader *l, const msgpack_object *at,
                             struct policy_field *f)
 {
@@ -243,6 +301,22 @@ static void load_parameters(struct loader *l, const msgpack_object *at,
         break;
     case ACTION_BUCKET:
         load_bucket(l, at, f);
+        break;
+    case ACTION_IP:
+        load_ip(l, at, f);
+        break;
+    case ACTION_UA_FAMILY:
+        f->max = USERAGENT_TEXT_MAX;
+        break;
+    case ACTION_URL:
+        load_url(l, at, f);
+        break;
+    case ACTION_TOKENIZE:
+        f->type = TYPE_ID;
+        f->bits = 64;
+        break;
+    case ACTION_RANDOMIZE:
+        load_randomize(l, at, f);
         break;
     default:
         refuse(l, SOTTO_EDECODE); /* a dropped field is no column */
@@ -271,7 +345,12 @@ static void load_field(struct loader *l, const msgpack_object *o,
     if (l->err)
         return;
     load_parameters(l, at + FORM_FIELD, f);
+    require(l, f->from[0] || f->action == ACTION_TIME ||
+                   f->action == ACTION_SESSION);
     require(l, role_types(f->role) >> f->type & 1);
+    /* a token is nobody, twice */
+    require(l, (f->role != ROLE_SUBJECT && f->role != ROLE_DAY) ||
+                   f->action == ACTION_PSEUDONYM);
     for (unsigned other = 0; other < i; other++)
         require(l, strcmp(event->fields[other].name, f->name) != 0);
     if (f->role == ROLE_NONE)
@@ -310,6 +389,8 @@ static void load_event(struct loader *l, const msgpack_object *o, unsigned i)
     for (unsigned f = 0; f < count; f++)
         load_field(l, &fields[f], event, f);
 
+    for (unsigned f = 0; f < count; f++)
+        require(l, !event->fields[f].memoize || policy_memo_field(event));
     name = span_text(event->name);
     slot = policy_slot(l->p, name);
     require(l, l->p->slots[slot] == 0); /* or two events have one name */

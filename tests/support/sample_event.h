@@ -3,6 +3,7 @@
 #define SOTTO_TESTS_SAMPLE_EVENT_H
 
 #include "policy/event.h"
+#include "policy/useragent.h"
 #include "sample_policy.h"
 
 /* Texts of random events live here until the next call for the same place. */
@@ -34,6 +35,37 @@ static inline int64_t sample_number(const struct policy_field *f, uint64_t *rng)
     }
 }
 
+/* A text as the action of f makes it, a kept one of about size bytes; returns
+ * its size, 0 if there is none. */
+static inline size_t sample_made(const struct policy_field *f,
+                                 char out[TEXT_SIZE_MAX], size_t size,
+                                 uint64_t *rng)
+{
+    static const char *const raws[] = {
+        "http://a.example/b?c", "203.0.113.7", "2001:db8::1",
+        "Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0"};
+    struct span raw = span_text(raws[size % 4]);
+
+    switch (f->action) {
+    case ACTION_IP:
+        return network_cut(out, raw, f->v4, f->v6);
+    case ACTION_URL:
+        return url_cut(out, f->max, raw, f->parts);
+    case ACTION_UA_FAMILY:
+        return useragent_family(out, raw);
+    case ACTION_RANDOMIZE:
+        raw = span_text(f->values[size % f->value_count]);
+        memcpy(out, raw.data, raw.size);
+        return raw.size;
+    default:
+        if (sample_below(rng, 2))
+            size = size < 2 ? size : 2;
+        for (size_t c = 0; c < size; c++)
+            out[c] = (char)('a' + sample_below(rng, 26));
+        return size;
+    }
+}
+
 static inline void sample_random_event(struct event *ev, const struct policy *p,
                                        struct sample_texts *texts,
                                        uint64_t *rng)
@@ -55,11 +87,9 @@ static inline void sample_random_event(struct event *ev, const struct policy *p,
         memset(v, 0, sizeof(*v));
         v->present = sample_below(rng, 4) >= absent;
         if (f->type == TYPE_TEXT) {
-            if (sample_below(rng, 2))
-                size = size < 2 ? size : 2;
-            for (unsigned c = 0; c < size; c++)
-                texts->bytes[i][c] = (char)('a' + sample_below(rng, 26));
-            v->text = span_of(texts->bytes[i], size);
+            v->text = span_of(texts->bytes[i],
+                              sample_made(f, texts->bytes[i], size, rng));
+            v->present &= v->text.size > 0 || f->action == ACTION_KEEP;
         } else if (f->type == TYPE_ID) {
             memset(v->id, (int)(1 + sample_below(rng, 40)), f->bits / 8);
         } else {

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/network.h"
 #include "policy/policy.h"
+#include "policy/url.h"
 
 /* xorshift64*: the same numbers on every machine. */
 static inline uint64_t sample_random(uint64_t *state)
@@ -121,6 +123,17 @@ static inline void sample_edges(struct policy_field *f, enum value_type type,
     memcpy(f->edges, edges, count * sizeof(*f->edges));
 }
 
+/* The answers a0, a1, ...; a fresh one each time. */
+static inline void sample_values(struct policy_field *f, unsigned count)
+{
+    f->values = calloc(count, sizeof(*f->values));
+    assert(f->values);
+    f->value_count = (uint8_t)count;
+    f->epsilon = 1000000;
+    for (unsigned i = 0; i < count; i++)
+        snprintf(f->values[i], sizeof(f->values[i]), "a%u", i);
+}
+
 /* Encodes what was built, loads it, frees the draft. */
 static inline struct policy *sample_finish(struct policy *draft)
 {
@@ -225,6 +238,16 @@ static inline void sample_random_field(struct policy_event *e, unsigned number,
             edges[i] = (int64_t)i * 1000 - 3000 + sample_below(rng, 1000);
         sample_edges(f, sample_below(rng, 2) ? TYPE_INT : TYPE_MONEY, edges,
                      count);
+    } else if (action == ACTION_IP) {
+        f->v4 = (uint8_t)(1 + sample_below(rng, NETWORK_V4_MAX));
+        f->v6 = (uint8_t)(1 + sample_below(rng, NETWORK_V6_MAX));
+    } else if (action == ACTION_URL) {
+        do
+            f->parts = (uint8_t)(1 + sample_below(rng, URL_ALL));
+        while (!url_parts_good(f->parts));
+        f->max = (uint16_t)(1 + sample_below(rng, TEXT_SIZE_MAX));
+    } else if (action == ACTION_RANDOMIZE) {
+        sample_values(f, 2 + sample_below(rng, POLICY_VALUES_MAX - 1));
     }
 }
 

@@ -43,6 +43,7 @@ struct bench { /* what a test stands on */
     struct policy *policy;
     struct pseudonym_keys *keys;
     struct sessions sessions;
+    struct chance_source chance;
     struct anonymizer a;
     struct raw raw;
     struct event ev;
@@ -65,12 +66,14 @@ static int setup(void **state)
     b.keys = pseudonym_keys_make();
     key_add(b.keys, "day", 0x22);
     key_add(b.keys, "visitor", 0x11);
+    chance_source_init(&b.chance);
     b.sessions.memory = raw_memory_make(table_key);
     b.a = (struct anonymizer){.policy = b.policy,
                               .keys = b.keys,
                               .granted = 1u << SAMPLE_MEASURE |
                                          1u << SAMPLE_PERSONALISE,
                               .sessions = &b.sessions,
+                              .chance = &b.chance,
                               .now_ms = NOW};
     give_text(&b.raw, "userId", "u-1");
     give_text(&b.raw, "anonymousId", "a-1");
@@ -564,6 +567,172 @@ static void random_field(struct raw *r, uint64_t *rng, char text[8])
     f->real = reals[sample_below(rng, 5)];
 }
 
+/* Actions that make another value ------------------------------------- */
+
+/* The shop's policy with one more field on the first event. */
+static struct policy_field *more_begin(struct policy **draft, const char *from,
+                                       enum action action)
+{
+    *draft = sample_draft("acme-retail");
+    return sample_field(&(*draft)->events[0], "more", from, ROLE_NONE, action,
+                        SAMPLE_MEASURE);
+}
+
+static void more_end(struct bench *b, struct policy *draft)
+{
+    policy_free(b->policy);
+    b->a.policy = b->policy = sample_finish(draft);
+}
+
+#define MORE 9 /* its number */
+
+static void cuts_addresses_agents_and_urls(void **state)
+{
+    static const struct {
+        const char *raw, *made[3]; /* NULL: emptied */
+    } rows[] = {
+        {"203.0.113.7", {"203.0.0.0/16", "other", NULL}},
+        {"Mozilla (X11; Linux) Firefox/1", {NULL, "firefox/linux", NULL}},
+        {"https://a:b@H.example/p?q=a@b", {NULL, "other", "h.example/p"}},
+        {"", {NULL, NULL, NULL}},
+    };
+    static const enum action actions[] = {ACTION_IP, ACTION_UA_FAMILY,
+                                          ACTION_URL};
+    struct bench *b = *state;
+
+    give_text(&b->raw, "properties.more", "");
+    for (unsigned i = 0; i < 3; i++) {
+        struct policy *draft;
+        struct policy_field *f =
+            more_begin(&draft, "properties.more", actions[i]);
+
+        f->v4 = 16;
+        f->v6 = 32;
+        f->parts = URL_HOST | URL_PATH;
+        f->max = 64;
+        more_end(b, draft);
+        for (unsigned r = 0; r < 4; r++) {
+            const struct event_value *v = &b->ev.values[MORE];
+
+            raw_of(b, "properties.more")->text = span_text(rows[r].raw);
+            assert_int_equal(take(b), DROP_NOT);
+            assert_int_equal(v->present, rows[r].made[i] != NULL);
+            assert_int_equal(b->emptied, rows[r].made[i] == NULL);
+            if (v->present)
+                assert_true(span_equal(v->text, span_text(rows[r].made[i])));
+        }
+    }
+}
+
+static void a_token_is_never_the_same(void **state)
+{
+    struct bench *b = *state;
+    uint8_t before[16];
+    struct policy *draft;
+
+    more_begin(&draft, "userId", ACTION_TOKENIZE);
+    more_end(b, draft);
+    assert_int_equal(take(b), DROP_NOT);
+    assert_true(b->ev.values[MORE].present);
+    memcpy(before, b->ev.values[MORE].id, 16);
+    assert_int_equal(take(b), DROP_NOT);
+    assert_memory_not_equal(before, b->ev.values[MORE].id, 8);
+    assert_true(event_value_fits(&b->policy->events[0].fields[MORE],
+                                 &b->ev.values[MORE]));
+    b->a.chance = NULL;
+    assert_int_equal(take(b), DROP_NOT);
+    assert_false(b->ev.values[MORE].present);
+}
+
+/* The answer to properties.more, one of a0 to a5. */
+static unsigned answer(struct bench *b)
+{
+    const struct event_value *v = &b->ev.values[MORE];
+
+    assert_int_equal(take(b), DROP_NOT);
+    assert_true(v->present);
+    return event_value_number(&b->policy->events[0].fields[MORE], v->text);
+}
+
+static void answers_begin(struct bench *b, bool memoize)
+{
+    struct policy *draft;
+    struct policy_field *f =
+        more_begin(&draft, "properties.more", ACTION_RANDOMIZE);
+
+    sample_values(f, 6);
+    f->memoize = memoize;
+    more_end(b, draft);
+    give_text(&b->raw, "properties.more", "a2");
+}
+
+static void a_memoized_answer_stays_the_persons(void **state)
+{
+    struct bench *b = *state;
+    unsigned seen = 0, changed = 0;
+    char id[8];
+
+    answers_begin(b, true);
+    b->a.chance = NULL; /* not asked */
+    for (unsigned i = 0; i < 100; i++) {
+        unsigned first;
+
+        snprintf(id, sizeof(id), "u-%u", i);
+        raw_of(b, "userId")->text = span_text(id);
+        raw_of(b, "properties.more")->text = span_text("a2");
+        first = answer(b);
+        seen |= 1u << first;
+        for (unsigned again = 0; again < 5; again++)
+            assert_int_equal(answer(b), first);
+        raw_of(b, "properties.more")->text = span_text("a4");
+        changed += answer(b) != first;
+    }
+    assert_int_equal(seen, 0x3f); /* people differ, */
+    assert_true(changed > 20);    /* and so does another truth */
+    raw_of(b, "userId")->path = span_text("nobody");
+    assert_int_equal(take(b), DROP_NOT);
+    assert_false(b->ev.values[MORE].present); /* nobody's: not fresh instead */
+    assert_int_equal(b->emptied, 1);
+}
+
+static void a_fresh_answer_changes(void **state)
+{
+    struct bench *b = *state;
+    unsigned counts[7] = {0};
+
+    answers_begin(b, false);
+    memset(b->chance.key, 9, sizeof(b->chance.key)); /* the same each run */
+    for (unsigned i = 0; i < 600; i++)
+        counts[answer(b)]++;
+    for (unsigned i = 0; i < 6; i++) /* e/(e+5) of 600 are 211, else 78 */
+        assert_in_range(counts[i], i == 2 ? 150 : 30, i == 2 ? 280 : 140);
+    raw_of(b, "properties.more")->text = span_text("unheard of");
+    memset(counts, 0, sizeof(counts));
+    for (unsigned i = 0; i < 600; i++)
+        counts[answer(b)]++;
+    for (unsigned i = 0; i < 6; i++)
+        assert_in_range(counts[i], 50, 160);
+    assert_int_equal(b->emptied, 0); /* a count would tell */
+}
+
+static void noise_of_an_answer_is_frozen(void **state)
+{
+    static const uint8_t id[16] = {1, 2, 3};
+    struct bench *b = *state;
+    uint8_t seed[CHANCE_KEY];
+    char hex[2 * CHANCE_KEY + 1];
+
+    answers_begin(b, true);
+    assert_int_equal(
+        answer_seed(seed, b->policy, b->keys, &b->policy->events[0].fields[1],
+                    id, &b->policy->events[0].fields[MORE], span_text("a2")),
+        SOTTO_OK);
+    sodium_bin2hex(hex, sizeof(hex), seed, sizeof(seed));
+    assert_string_equal(
+        hex,
+        "19b74214796935a5ffcbdaeab7915ee76d4bd9c5fefa7b4d4198a9f9c2b9cc38");
+}
+
 /* Whatever is given: an event has only what the policy lists, of the type it
  * says, under a purpose that is granted. */
 static void takes_nothing_by_default(void **state)
@@ -572,7 +741,7 @@ static void takes_nothing_by_default(void **state)
     uint64_t rng = 23;
     unsigned taken = 0, present = 0;
 
-    for (unsigned i = 0; i < 4000; i++) {
+    for (unsigned i = 0; i < 6000; i++) {
         struct policy *p = sample_random_policy(&rng);
         char texts[20][8], name[16];
 
@@ -627,6 +796,11 @@ int main(void)
         TEST(sessions_are_small_numbers),
         TEST(unlisted_fields_do_not_interfere),
         TEST(takes_nothing_by_default),
+        TEST(cuts_addresses_agents_and_urls),
+        TEST(a_token_is_never_the_same),
+        TEST(a_memoized_answer_stays_the_persons),
+        TEST(a_fresh_answer_changes),
+        TEST(noise_of_an_answer_is_frozen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

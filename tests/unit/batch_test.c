@@ -30,7 +30,7 @@ static void random_batch_comes_back(uint64_t *rng)
     counters_add(&c, "no_consent", 3);
     counters_add(&c, "x-y", UINT64_MAX);
     buf_init(&body, BATCH_BYTES_MAX);
-    assert_int_equal(batch_open(&b, EVENTS, 1 << 20), SOTTO_OK);
+    assert_int_equal(batch_open(&b, 4 * EVENTS, 1 << 20), SOTTO_OK);
     batch_begin(b, p);
     for (uint32_t i = 0; i < count; i++) {
         sample_random_event(&events[i], p, &texts[i], rng);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../support/officer.h"
+#include "policy/url.h"
 
 #include <cmocka.h>
 
@@ -81,6 +82,45 @@ static void a_good_policy_becomes_what_it_says(void **state)
     assert_int_equal(f[4].edge_count, 3);
     assert_int_equal(f[4].edges[1], 9990000);
     assert_int_equal(f[5].type, TYPE_INT); /* of the role position */
+    compiled_free(c);
+}
+
+static void makes_what_the_actions_ask_for(void **state)
+{
+    static const char fields[] =
+        "    region: {from: context.ip, action: ip, v4: 12}\n"
+        "    browser: {from: context.userAgent, action: ua_family}\n"
+        "    page: {from: context.page.url, action: url, keep: [path, host]}\n"
+        "    token: {from: properties.order_id, action: tokenize}\n"
+        "    age: {from: properties.age, action: randomize, values: ['<18', "
+        "18-24, na], epsilon: 2.0}\n"
+        "    mood: {from: properties.mood, action: randomize, values: [1, 2], "
+        "epsilon: 0.25, memoize: false}\n";
+    char text[4096];
+    struct compiled *c;
+    const struct policy_field *f;
+
+    (void)state;
+    snprintf(text, sizeof(text), "%s", good);
+    memcpy(strstr(text, "  Order Completed:"), "\0", 1);
+    snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s", fields);
+    c = compiled_of(text);
+    f = &c->policy->events[0].fields[6];
+    assert_int_equal(f[0].v4, 12);
+    assert_int_equal(f[0].v6, 32);
+    assert_int_equal(f[0].type, TYPE_TEXT);
+    assert_int_equal(f[1].action, ACTION_UA_FAMILY);
+    assert_int_equal(f[2].parts, URL_HOST | URL_PATH);
+    assert_int_equal(f[2].max, 128);
+    assert_int_equal(f[3].type, TYPE_ID);
+    assert_int_equal(f[3].bits, 64);
+    assert_int_equal(f[4].value_count, 3);
+    assert_string_equal(f[4].values[0], "<18");
+    assert_int_equal(f[4].epsilon, 2000000);
+    assert_true(f[4].memoize);
+    assert_int_equal(f[4].max, 5);
+    assert_int_equal(f[5].epsilon, 250000);
+    assert_false(f[5].memoize);
     compiled_free(c);
 }
 
@@ -198,8 +238,9 @@ static const struct bad {
     {"round: PT1M", "rond: PT1M", 14, "at.rond:", "did you mean `round`?"},
     {"round: PT1M", "bits: 64", 14, "at.bits:", "it takes: round"},
     {"role: time", "role: tiem", 14, "at.role:", "did you mean `time`?"},
-    {"action: pseudonym", "action: tokenize", 15,
-     "visitor.action:", "one of: drop, keep, pseudonym, session, time, bucket"},
+    {"action: pseudonym", "action: hash", 15, "visitor.action:",
+     "one of: drop, keep, pseudonym, session, time, bucket, ip, ua_family, "
+     "url, tokenize, randomize"},
     {"from: userId, ", "", 15, "visitor:", "add `from:`"},
     {"from: userId", "from: userid", 15, "visitor.from:", "mean `userId`?"},
     {"properties.price", "price", 18,
@@ -236,6 +277,42 @@ static const struct bad {
      "agent.role:", "does not go with the action drop"},
     {"role: position", "role: item, type: text", 20,
      "position.role:", "belongs to the field `item`"},
+    {"action: drop", "action: ip, v4: 25", 19, "agent.v4:", "from 1 to 24"},
+    {"action: drop", "action: ip, v6: 64", 19, "agent.v6:", "from 1 to 56"},
+    {"action: drop", "action: ip, keep: [path]", 19,
+     "agent.keep:", "it takes: from v4 v6"},
+    {"action: drop", "action: ua_family, max: 9", 19,
+     "agent.max:", "it takes: from"},
+    {"action: drop", "action: url", 19, "agent:", "add `keep: [path]`"},
+    {"action: drop", "action: url, keep: path", 19,
+     "agent.keep:", "add `keep: [path]`"},
+    {"action: drop", "action: url, keep: []", 19, "agent.keep:", "is empty"},
+    {"action: drop", "action: url, keep: [query]", 19,
+     "agent.keep[0]:", "never kept"},
+    {"action: drop", "action: url, keep: [path, path]", 19,
+     "agent.keep[1]:", "twice"},
+    {"action: drop", "action: url, keep: [scheme, path]", 19,
+     "agent.keep:", "needs the host"},
+    {"action: drop", "action: tokenize, role: subject", 19,
+     "agent.role:", "needs the action pseudonym"},
+    {"action: drop", "action: randomize, epsilon: 1", 19,
+     "agent:", "add `values: [yes, no]`"},
+    {"action: drop", "action: randomize, values: [a], epsilon: 1", 19,
+     "agent.values:", "fewer than two"},
+    {"action: drop", "action: randomize, values: [a, a], epsilon: 1", 19,
+     "agent.values[1]:", "twice"},
+    {"action: drop", "action: randomize, values: [a, ''], epsilon: 1", 19,
+     "agent.values[1]:", "1 to 64 bytes"},
+    {"action: drop", "action: randomize, values: [a, b]", 19,
+     "agent:", "add `epsilon: 2.0`"},
+    {"action: drop", "action: randomize, values: [a, b], epsilon: 0.001", 19,
+     "agent.epsilon:", "from 0.01 to 10"},
+    {"action: drop", "action: randomize, values: [a, b], epsilon: 11", 19,
+     "agent.epsilon:", "from 0.01 to 10"},
+    {"  Thing:\n",
+     "  Thing:\n    q: {from: properties.q, action: randomize, "
+     "values: [a, b], epsilon: 1}\n",
+     27, "Thing.q:", "memoize: false"},
     {"    position: {", "    price: {", 20, "", "twice"},
 };
 
@@ -380,6 +457,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_policy_becomes_what_it_says),
+        cmocka_unit_test(makes_what_the_actions_ask_for),
         cmocka_unit_test(the_gate_is_stated_or_the_times),
         cmocka_unit_test(remembers_where_things_stand),
         cmocka_unit_test(the_same_text_gives_the_same_bytes),

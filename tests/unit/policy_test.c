@@ -229,6 +229,87 @@ static void bucket_of_text(struct policy *p)
     p->events[0].fields[7].type = TYPE_TEXT;
 }
 
+/* The first event's last field, with another action. */
+static struct policy_field *made_by(struct policy *p, enum action action)
+{
+    struct policy_field *f = &p->events[0].fields[8];
+
+    f->action = (uint8_t)action;
+    f->role = ROLE_NONE;
+    f->v4 = 16;
+    f->v6 = 32;
+    f->parts = URL_PATH;
+    f->max = 64;
+    return f;
+}
+
+static void address_whole(struct policy *p)
+{
+    made_by(p, ACTION_IP)->v4 = 32;
+}
+
+static void address_of_nothing(struct policy *p)
+{
+    made_by(p, ACTION_IP)->v6 = 0;
+}
+
+static void url_of_nothing(struct policy *p)
+{
+    made_by(p, ACTION_URL)->parts = 0;
+}
+
+static void url_with_a_query(struct policy *p)
+{
+    made_by(p, ACTION_URL)->parts = 8 | URL_PATH;
+}
+
+static void url_without_end(struct policy *p)
+{
+    made_by(p, ACTION_URL)->max = TEXT_SIZE_MAX + 1;
+}
+
+static void token_from_nowhere(struct policy *p)
+{
+    made_by(p, ACTION_TOKENIZE)->from[0] = '\0';
+}
+
+static void token_as_a_person(struct policy *p)
+{
+    made_by(p, ACTION_TOKENIZE)->role = ROLE_SUBJECT;
+    p->events[0].fields[1].role = ROLE_NONE;
+}
+
+static void one_answer(struct policy *p)
+{
+    sample_values(made_by(p, ACTION_RANDOMIZE), 1);
+}
+
+static void answer_twice(struct policy *p)
+{
+    struct policy_field *f = made_by(p, ACTION_RANDOMIZE);
+
+    sample_values(f, 2);
+    f->values[1][1] = '0';
+}
+
+static void answer_that_is_the_truth(struct policy *p)
+{
+    struct policy_field *f = made_by(p, ACTION_RANDOMIZE);
+
+    sample_values(f, 2);
+    f->epsilon = POLICY_EPSILON_MAX + 1;
+}
+
+static void answer_without_a_person(struct policy *p)
+{
+    struct policy_field *f = made_by(p, ACTION_RANDOMIZE);
+
+    sample_values(f, 2);
+    f->memoize = true;
+    p->events[0].fields[1].role = ROLE_NONE;
+    p->events[0].fields[2].role = ROLE_NONE;
+}
+
 static void refuses_each_thing_that_is_wrong(void **state)
 {
     static void (*const wrongs[])(struct policy *) = {
@@ -266,6 +347,17 @@ static void refuses_each_thing_that_is_wrong(void **state)
         round_of_nothing,
         edges_falling,
         bucket_of_text,
+        address_whole,
+        address_of_nothing,
+        url_of_nothing,
+        url_with_a_query,
+        url_without_end,
+        token_from_nowhere,
+        token_as_a_person,
+        one_answer,
+        answer_twice,
+        answer_that_is_the_truth,
+        answer_without_a_person,
     };
 
     (void)state;
