@@ -12,6 +12,7 @@
 
 #include "base/dirlock.h"
 #include "base/log.h"
+#include "policy/epoch.h"
 
 #define DRAIN_MIN_MS 5
 #define DRAIN_MAX_MS 100
@@ -137,9 +138,8 @@ static enum sotto_err make_void(void *context, struct buf *out,
     return err;
 }
 
-static void expire_on_loop(uv_timer_t *timer)
+static void expire(struct core *c)
 {
-    struct core *c = timer->data;
     const struct spool_rewrite voids = {make_void, c};
     const struct policy *p = policyset_current(&c->policies, NULL);
     int64_t age = c->settings.spool_age_ms, now = trusted_stamp(&c->time);
@@ -154,6 +154,44 @@ static void expire_on_loop(uv_timer_t *timer)
     else if (events > 0)
         log_warn("spool", "%llu events were too old to be sent; voided",
                  (unsigned long long)events);
+}
+
+/* ---- pseudonym keys that are over ---- */
+
+/* Destroys them in memory and on disk, by trusted time: until it is known no
+ * key goes. What fails is tried again with the next turn of the timer. */
+static void keys_destroy(struct core *c)
+{
+    struct bundle *officer = &c->home->officer;
+    struct pseudonym_keys *old = officer->keys, *left;
+    int64_t now = trusted_stamp(&c->time);
+
+    if (now == 0)
+        return;
+    left = pseudonym_keys_make();
+    if (!left)
+        return;
+    *left = *old;
+    if (!epoch_destroy(left, policyset_current(&c->policies, NULL), now)) {
+        pseudonym_keys_free(left);
+        return;
+    }
+    if (home_rekey(c->home, left) ||
+        (c->take.journal && take_keys(&c->take, left))) {
+        log_error("keys", "those of past epochs could not be destroyed; trying "
+                          "again: see that the directory can be written");
+        pseudonym_keys_free(left);
+        return;
+    }
+    officer->keys = left;
+    pseudonym_keys_free(old); /* wipes */
+    log_info("keys", "those of past epochs are destroyed");
+}
+
+static void expire_on_loop(uv_timer_t *timer)
+{
+    expire(timer->data);
+    keys_destroy(timer->data);
 }
 
 /* ---- what the link brings ---- */
@@ -223,8 +261,10 @@ static void time_on_loop(void *owner, int64_t aggregator_ms)
     struct core *c = owner;
 
     trusted_confirm(&c->time, aggregator_ms);
-    if (!c->dated)
+    if (!c->dated) {
         c->dated = !spool_date(c->spool, trusted_stamp(&c->time));
+        keys_destroy(c);
+    }
 }
 
 static int64_t now_on_loop(void *owner)
@@ -310,6 +350,9 @@ static enum sotto_err open_policies(struct core *c, struct why *why)
         if (err && err != SOTTO_EEXIST)
             return err;
     }
+    if (home_destroy_rest(c->home))
+        log_error("keys", "what is left of destroyed ones cannot be removed");
+    keys_destroy(c);
     err = take_init(&c->take, c->journal, &c->time, officer->keys);
     p = policyset_current(&c->policies, &number);
     if (!err && p)

@@ -30,7 +30,7 @@ struct core {
     struct uplink *uplink; /* NULL when offline was asked for */
     uv_timer_t drain;      /* looks at the ring while something may come */
     unsigned producers;
-    uv_timer_t expire; /* gives up what is too old */
+    uv_timer_t expire; /* gives up what is too old, destroys old keys */
     uv_async_t wake;   /* somebody waits for a flush */
     atomic_bool flush_wanted;
     uv_mutex_t turn_lock;

@@ -3,6 +3,7 @@
 #include "agent/home.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define SMALL_FILE_MAX (64 * 1024)
+#define OFFICER_BEFORE "officer.before" /* its keys are being destroyed */
 
 static void file_of(char out[512], const char *dir, const char *name)
 {
@@ -269,6 +271,74 @@ void home_free(struct home *h)
     sodium_free(h->secret);
     sodium_free(h->import_key);
     free(h);
+}
+
+/* Zeros over a file's bytes before its name goes. What a disk keeps of its own
+ * (copies on write, worn cells) is below us. */
+static enum sotto_err file_destroy(const char *path)
+{
+    static const uint8_t zeros[4096];
+    int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    off_t at = 0;
+    bool good;
+
+    if (fd < 0)
+        return errno == ENOENT ? SOTTO_OK : SOTTO_EIO;
+    good = fstat(fd, &st) == 0;
+    while (good && at < st.st_size) {
+        off_t left = st.st_size - at;
+        ssize_t n = pwrite(
+            fd, zeros, left < (off_t)sizeof zeros ? (size_t)left : sizeof zeros,
+            at);
+
+        good = n > 0;
+        at += n;
+    }
+    good = good && fsync(fd) == 0;
+    close(fd);
+    return good && unlink(path) == 0 ? SOTTO_OK : SOTTO_EIO;
+}
+
+/* What a crash left of the officer file before. Before the rename both names
+ * are the same file, which lives on. */
+enum sotto_err home_destroy_rest(const struct home *h)
+{
+    char now[512], before[512];
+    struct stat a, b;
+
+    file_of(now, h->dir, "officer");
+    file_of(before, h->dir, OFFICER_BEFORE);
+    if (stat(now, &a) == 0 && lstat(before, &b) == 0 && a.st_ino == b.st_ino &&
+        a.st_dev == b.st_dev)
+        return unlink(before) == 0 ? SOTTO_OK : SOTTO_EIO;
+    return file_destroy(before);
+}
+
+/* The old file keeps a name until its bytes are gone. */
+enum sotto_err home_rekey(const struct home *h, struct pseudonym_keys *keys)
+{
+    struct bundle with = h->officer;
+    char now[512], before[512];
+    struct buf plain;
+    enum sotto_err err;
+
+    with.keys = keys;
+    file_of(now, h->dir, "officer");
+    file_of(before, h->dir, OFFICER_BEFORE);
+    buf_init(&plain, BUNDLE_FILE_MAX);
+    err = bundle_encode(&plain, &with);
+    if (!err)
+        err = home_destroy_rest(h);
+    if (!err && link(now, before) != 0)
+        err = SOTTO_EIO;
+    if (!err)
+        err = write_file(h->dir, "officer", span_of(plain.data, plain.size),
+                         NULL);
+    if (!err)
+        err = home_destroy_rest(h);
+    buf_wipe(&plain);
+    return err;
 }
 
 enum sotto_err home_enrolled(struct home *h, struct span certificate)

@@ -35,6 +35,12 @@ enum sotto_err home_make(const char *dir, struct span token_text,
 /* SOTTO_ENOTFOUND: not made yet ("run enroll first"). */
 enum sotto_err home_load(struct home **out, const char *dir, struct why *why);
 void home_free(struct home *h); /* wipes; accepts NULL */
+/* Writes the bundle with other pseudonym keys, and overwrites what the file
+ * held before, as it may hold keys that are to be gone. h->officer.keys stays.
+ * SOTTO_ENOMEM, SOTTO_EIO: the file may hold either. */
+enum sotto_err home_rekey(const struct home *h, struct pseudonym_keys *keys);
+/* Finishes a home_rekey that a crash cut short; for the owner, at its start. */
+enum sotto_err home_destroy_rest(const struct home *h);
 /* Keeps the certificate envelope, once it was verified. */
 enum sotto_err home_enrolled(struct home *h, struct span certificate);
 

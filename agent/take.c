@@ -78,7 +78,7 @@ enum sotto_err take_init(struct take *t, struct journal *journal,
     }
     t->journal = journal;
     t->time = time;
-    t->keys = keys;
+    first->keys = keys;
     chance_source_init(&t->chance);
     atomic_store(&t->current, first);
     atomic_store(&t->last_ms, INT64_MIN);
@@ -139,7 +139,7 @@ static enum drop_reason take_under(struct take *t, const struct snapshot *s,
 {
     struct sessions sessions = {0};
     struct anonymizer a = {.policy = s->policy,
-                           .keys = t->keys,
+                           .keys = s->keys,
                            .person = &s->person,
                            .sessions = &sessions,
                            .chance = &t->chance,
@@ -200,7 +200,7 @@ static enum drop_reason anonymize_import(struct take *t,
     struct sessions sessions = {.current = reserved - 1, .memory = memory};
     static const struct person nobody = {0};
     struct anonymizer a = {.policy = s->policy,
-                           .keys = t->keys,
+                           .keys = s->keys,
                            .person = &nobody,
                            .granted =
                                granted | policy_granted_always(s->policy),
@@ -278,10 +278,15 @@ static void carry_ids(struct person *to, const struct policy *new_policy,
             const struct policy_id *b = &old->ids[j];
             if ((from->known >> j & 1) == 0 || strcmp(a->from, b->from) ||
                 a->normalize != b->normalize ||
+                new_policy->keys[a->key].epoch_ms !=
+                    old->keys[b->key].epoch_ms ||
                 strcmp(new_policy->keys[a->key].name, old->keys[b->key].name))
                 continue;
             to->known |= UINT32_C(1) << i;
             memcpy(to->ids[i], from->ids[j], 16);
+            to->followed |= (from->followed >> j & 1) << i;
+            memcpy(to->next[i], from->next[j], 16);
+            to->epoch[i] = from->epoch[j];
         }
 }
 
@@ -296,12 +301,53 @@ enum sotto_err take_policy(struct take *t, const struct policy *p,
     uv_mutex_lock(&t->change);
     old = atomic_load(&t->current);
     next->policy = p;
+    next->keys = old->keys;
     next->number = number;
     carry_ids(&next->person, p, &old->person, old->policy);
     next->person.consent = consent_of(t, p);
     publish(t, next);
     uv_mutex_unlock(&t->change);
     return SOTTO_OK;
+}
+
+static void forget_id(struct person *person, int id)
+{
+    person->known &= ~(UINT32_C(1) << id);
+    person->followed &= ~(UINT32_C(1) << id);
+    sodium_memzero(person->ids[id], sizeof person->ids[id]);
+    sodium_memzero(person->next[id], sizeof person->next[id]);
+}
+
+/* Pseudonyms of epochs whose keys are gone go with them. */
+static void forget_destroyed(struct person *person, const struct policy *p,
+                             const struct pseudonym_keys *keys)
+{
+    for (int id = 0; p && id < p->id_count; id++) {
+        const struct policy_key *key = &p->keys[p->ids[id].key];
+        int at = pseudonym_keys_find(keys, key->name);
+
+        if (key->epoch_ms > 0 && at >= 0 &&
+            person->epoch[id] + 1 < keys->first[at])
+            forget_id(person, id);
+        else if (key->epoch_ms > 0 && at >= 0 &&
+                 person->epoch[id] < keys->first[at])
+            sodium_memzero(person->ids[id], sizeof person->ids[id]);
+    }
+}
+
+enum sotto_err take_keys(struct take *t, const struct pseudonym_keys *keys)
+{
+    struct snapshot *next;
+
+    uv_mutex_lock(&t->change);
+    next = snapshot_copy(t);
+    if (next) {
+        next->keys = keys;
+        forget_destroyed(&next->person, next->policy, keys);
+        publish(t, next);
+    }
+    uv_mutex_unlock(&t->change);
+    return next ? SOTTO_OK : SOTTO_ENOMEM;
 }
 
 enum sotto_err take_identify(struct take *t, struct span path,
@@ -319,10 +365,10 @@ enum sotto_err take_identify(struct take *t, struct span path,
     } else {
         for (uint32_t i = 0; i < next->policy->id_count; i++)
             if (span_equal(span_text(next->policy->ids[i].from), path))
-                next->person.known &= ~(UINT32_C(1) << i);
+                forget_id(&next->person, (int)i);
         if (raw_id.size > 0)
-            err = person_identify(&next->person, next->policy, t->keys, path,
-                                  raw_id);
+            err = person_identify(&next->person, next->policy, next->keys, path,
+                                  raw_id, trusted_now(t->time));
     }
     if (!err)
         publish(t, next);
@@ -379,13 +425,17 @@ enum sotto_err take_subject(struct take *t, const struct span *raw_id,
     uint32_t epoch = enter(t);
     const struct snapshot *s = atomic_load(&t->current);
     enum sotto_err err = SOTTO_ENOTFOUND;
+    const uint8_t *cached;
     int id = s->policy ? policy_subject_id(s->policy) : -1;
 
     if (id >= 0 && raw_id) {
-        err = pseudonym_make(subject, s->policy, t->keys, id, *raw_id);
-    } else if (id >= 0 && (s->person.known >> id & 1)) {
-        memcpy(subject, s->person.ids[id], 16);
-        err = SOTTO_OK;
+        err = pseudonym_at(subject, s->policy, s->keys, id, *raw_id,
+                           trusted_now(t->time));
+    } else if (id >= 0 && !raw_id) {
+        cached = person_id(&s->person, s->policy, id, trusted_now(t->time));
+        if (cached)
+            memcpy(subject, cached, 16);
+        err = cached ? SOTTO_OK : SOTTO_ENOTFOUND;
     }
     if (!err)
         cut_subject(s->policy, subject);
@@ -423,11 +473,14 @@ bool take_withdraws(struct take *t, const char *purpose, uint8_t subject[16],
     const struct policy_field *field =
         s->policy ? policy_subject_field(s->policy) : NULL;
     int id = s->policy ? policy_subject_id(s->policy) : -1;
-    bool known = field && id >= 0 && (s->person.known >> id & 1) &&
+    const uint8_t *cached =
+        id >= 0 ? person_id(&s->person, s->policy, id, trusted_now(t->time))
+                : NULL;
+    bool known = field && cached &&
                  strcmp(s->policy->purposes[field->purpose].name, purpose) == 0;
 
     if (known) {
-        memcpy(subject, s->person.ids[id], 16);
+        memcpy(subject, cached, 16);
         cut_subject(s->policy, subject);
         *number = s->number;
     }

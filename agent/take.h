@@ -18,6 +18,7 @@
 
 struct snapshot {
     const struct policy *policy; /* NULL: none yet */
+    const struct pseudonym_keys *keys;
     uint32_t number;
     struct person person;
 };
@@ -30,7 +31,6 @@ struct consent_entry {
 struct take {
     struct journal *journal;
     struct trusted_time *time;
-    const struct pseudonym_keys *keys;
     struct chance_source chance;
     _Atomic(struct snapshot *) current;
     _Atomic uint32_t epoch;
@@ -64,6 +64,10 @@ enum drop_reason take_import(struct take *t, struct raw_memory *memory,
  * shares with the one before. */
 enum sotto_err take_policy(struct take *t, const struct policy *p,
                            uint32_t number);
+/* Other keys, such as those that are left after some were destroyed: when it
+ * returns nobody uses the ones before, and the caller frees them. SOTTO_ENOMEM:
+ * they are still in use. */
+enum sotto_err take_keys(struct take *t, const struct pseudonym_keys *keys);
 /* path: "userId" or "anonymousId"; an empty raw_id forgets the person's ids.
  * SOTTO_EAGAIN: no policy yet. The raw id is not kept. */
 enum sotto_err take_identify(struct take *t, struct span path,

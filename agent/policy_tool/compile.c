@@ -21,7 +21,6 @@ static const char *const basis_names[BASIS_COUNT + 1] = {
 };
 static const char *const consent_names[] = {"none", "given", NULL};
 static const char *const kind_names[] = {"blake2b", NULL};
-static const char *const epoch_names[] = {"none", NULL};
 
 struct head {
     struct span tenant;
@@ -71,13 +70,18 @@ static const struct yaml_key signers_keys[] = {
 };
 
 struct key_text {
-    int kind, epoch;
+    int kind;
+    struct span epoch;
+    int64_t destroy_ms;
 };
 static const struct yaml_key key_keys[] = {
     {"kind", YAML_CHOICE, offsetof(struct key_text, kind), true,
      0, 0, kind_names, "blake2b"},
-    {"epoch", YAML_CHOICE, offsetof(struct key_text, epoch), true,
-     0, 0, epoch_names, "none: the pseudonym is stable"},
+    {"epoch", YAML_TEXT, offsetof(struct key_text, epoch), true,
+     1, 16, NULL, "none: the pseudonym is stable; P1D: new each day"},
+    {"destroy_after", YAML_DURATION, offsetof(struct key_text, destroy_ms),
+     false, POLICY_EPOCH_MIN, POLICY_EPOCH_MAX * POLICY_WINDOW_MAX, NULL,
+     "how long after its epoch the key lives, P2D"},
     {NULL, YAML_TEXT, 0, false, 0, 0, NULL, NULL},
 };
 
@@ -290,6 +294,34 @@ static enum sotto_err compile_signers(struct compile *c, struct yaml_node n,
 
 /* Keys and purposes -------------------------------------------------- */
 
+static enum sotto_err compile_epoch(struct policy_key *key,
+                                    const struct key_text *text,
+                                    struct yaml_node n, struct why *why)
+{
+    struct yaml_node after = yaml_get(n, "destroy_after");
+
+    if (span_equal(text->epoch, span_text("none")))
+        return after.node ? yaml_wrong(after, why,
+                                       "goes with an epoch; a stable key is "
+                                       "not destroyed by time. Remove it, or "
+                                       "write `epoch: P1D`")
+                          : SOTTO_OK;
+    if (duration_parse(&key->epoch_ms, text->epoch) ||
+        key->epoch_ms < POLICY_EPOCH_MIN || key->epoch_ms > POLICY_EPOCH_MAX)
+        return yaml_wrong(yaml_get(n, "epoch"), why,
+                          "must be `none`, or a duration from PT1H to P366D "
+                          "such as P1D");
+    if (!after.node)
+        return yaml_wrong(n, why,
+                          "has an epoch; add `destroy_after: P2D`, how long "
+                          "the key of an epoch lives when it is over");
+    if (text->destroy_ms > key->epoch_ms * POLICY_WINDOW_MAX)
+        return yaml_wrong(after, why, "is over %d epochs; make it shorter",
+                          POLICY_WINDOW_MAX);
+    key->destroy_ms = text->destroy_ms;
+    return SOTTO_OK;
+}
+
 static enum sotto_err each_key(void *context, struct span key,
                                struct yaml_node value, struct why *why)
 {
@@ -306,7 +338,9 @@ static enum sotto_err each_key(void *context, struct span key,
         err = yaml_fill(value, key_keys, &text, why);
     if (err)
         return err;
-    p->keys[p->key_count].epoch_ms = 0; /* `none`, the only one */
+    err = compile_epoch(&p->keys[p->key_count], &text, value, why);
+    if (err)
+        return err;
     c->out->keys[p->key_count++] = compile_place(value);
     return SOTTO_OK;
 }

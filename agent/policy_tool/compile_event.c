@@ -458,7 +458,8 @@ static enum sotto_err compile_action(struct compile *c, struct policy_field *f,
 /* Fields ------------------------------------------------------------- */
 
 /* Roles that say how the value was made. */
-static enum sotto_err check_role(const struct policy_event *event,
+static enum sotto_err check_role(const struct policy *p,
+                                 const struct policy_event *event,
                                  const struct policy_field *f,
                                  struct yaml_node n, struct why *why)
 {
@@ -468,10 +469,6 @@ static enum sotto_err check_role(const struct policy_event *event,
         at = n;
     if (f->action == ACTION_DROP && f->role != ROLE_NONE)
         return yaml_wrong(at, why, "does not go with the action drop");
-    if (f->role == ROLE_DAY)
-        return yaml_wrong(at, why,
-                          "day needs a key that changes each day, which this "
-                          "version does not have; use the role session");
     if ((f->action == ACTION_TIME) != (f->role == ROLE_TIME))
         return yaml_wrong(at, why,
                           "time and the action time go together; write both");
@@ -484,6 +481,11 @@ static enum sotto_err check_role(const struct policy_event *event,
         return yaml_wrong(at, why,
                           "%s is a person and needs the action pseudonym",
                           role_name((enum role)f->role));
+    if (f->role == ROLE_DAY && p->keys[f->key].epoch_ms == 0)
+        return yaml_wrong(at, why,
+                          "day needs a key that changes, and `%s` does not; "
+                          "give it `epoch: P1D, destroy_after: P2D`",
+                          p->keys[f->key].name);
     if (f->action != ACTION_DROP &&
         !(role_types((enum role)f->role) >> f->type & 1))
         return yaml_wrong(at, why,
@@ -537,7 +539,7 @@ static enum sotto_err compile_field(struct in_event *in, struct policy_field *f,
                               yaml_get(n, "purpose"), why);
     if (!err)
         err = compile_action(in->c, f, &t, n, why);
-    return err ? err : check_role(in->event, f, n, why);
+    return err ? err : check_role(in->c->out->policy, in->event, f, n, why);
 }
 
 static enum sotto_err each_field(void *context, struct span key,

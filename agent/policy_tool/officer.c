@@ -9,8 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "policy/epoch.h"
+
 #define MASTER_FILE "pseudonym.secret"
 #define KEY_FILE_MAX 4096
+#define EPOCH_LINE_MAX 160
 
 /* A file that was not there before. Removed again if it cannot be whole. */
 static enum sotto_err file_make(const char *path, const struct buf *text,
@@ -44,6 +48,24 @@ static enum sotto_err file_make(const char *path, const struct buf *text,
     unlink(path);
     return why_say(why, SOTTO_EIO, "%s: cannot be written: %s", path,
                    strerror(errno));
+}
+
+/* Over the bytes that are there, of a line whose length hardly changes: the key
+ * before must not survive in a file of its own. A crash in between leaves a
+ * line that does not parse, and the officer's backup of it. */
+static enum sotto_err file_overwrite(const char *path, const struct buf *text,
+                                     struct why *why)
+{
+    int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    bool good = fd >= 0 &&
+                pwrite(fd, text->data, text->size, 0) == (ssize_t)text->size &&
+                ftruncate(fd, (off_t)text->size) == 0 && fsync(fd) == 0;
+
+    if (fd >= 0)
+        good = close(fd) == 0 && good;
+    return good ? SOTTO_OK
+                : why_say(why, SOTTO_EIO, "%s: cannot be written: %s", path,
+                          strerror(errno));
 }
 
 static enum sotto_err path_of(char out[OFFICER_PATH_MAX], const char *dir,
@@ -218,6 +240,123 @@ void officer_key_derive(uint8_t out[32], const uint8_t master[MASTER_SIZE],
     sodium_memzero(&h, sizeof(h));
 }
 
+/* NAME.epoch is one line: the epoch's length and its number, destroy_after, all
+ * in milliseconds but the number, and the secret as hexadecimal digits:
+ *   86400000 20780 172800000 5f0c... */
+static enum sotto_err epoch_write(const char *path,
+                                  const struct pseudonym_keys *k, uint32_t i,
+                                  bool first, struct why *why)
+{
+    struct buf text;
+    enum sotto_err err;
+    int n;
+
+    buf_init(&text, KEY_FILE_MAX);
+    err = buf_reserve(&text, EPOCH_LINE_MAX);
+    if (err) {
+        why_say(why, err, "%s: %s", path, err_text(err));
+        goto done;
+    }
+    n = snprintf((char *)text.data, EPOCH_LINE_MAX - 65, "%lld %llu %lld ",
+                 (long long)k->epoch_ms[i], (unsigned long long)k->first[i],
+                 (long long)k->destroy_ms[i]);
+    sodium_bin2hex((char *)text.data + n, 65, k->secrets[i], 32);
+    text.size = (size_t)n + 65;
+    text.data[text.size - 1] = '\n';
+    err = first ? file_make(path, &text, 0600, why)
+                : file_overwrite(path, &text, why);
+
+done:
+    buf_wipe(&text);
+    return err;
+}
+
+static enum sotto_err epoch_parse(struct pseudonym_keys *k, uint32_t i,
+                                  const char *line)
+{
+    unsigned long long first;
+    long long epoch, destroy;
+    size_t size = 0;
+    int at = 0;
+
+    if (sscanf(line, "%lld %llu %lld %n", &epoch, &first, &destroy, &at) != 3 ||
+        at == 0 || epoch < POLICY_EPOCH_MIN || epoch > POLICY_EPOCH_MAX ||
+        sodium_hex2bin(k->secrets[i], 32, line + at, strlen(line + at), "\n",
+                       &size, NULL) != 0 ||
+        size != 32)
+        return SOTTO_EDECODE;
+    k->epoch_ms[i] = epoch;
+    k->first[i] = first;
+    k->destroy_ms[i] = destroy;
+    return SOTTO_OK;
+}
+
+static enum sotto_err epoch_read(struct pseudonym_keys *k, uint32_t i,
+                                 const char *path, struct why *why)
+{
+    struct buf text;
+    enum sotto_err err;
+
+    buf_init(&text, KEY_FILE_MAX);
+    err = buf_reserve(&text, KEY_FILE_MAX);
+    if (!err)
+        err = buf_read_file(&text, path);
+    if (err == SOTTO_ENOTFOUND)
+        goto done;
+    if (!err)
+        err = buf_append(&text, "", 1);
+    if (!err)
+        err = epoch_parse(k, i, (const char *)text.data);
+    if (err)
+        why_say(why, err, "%s: cannot be read: %s; restore it from its backup",
+                path, err_text(err));
+
+done:
+    buf_wipe(&text);
+    return err;
+}
+
+/* A key of its own for each epoch, from its file or made now. */
+static enum sotto_err epoch_key(struct pseudonym_keys *k, uint32_t i,
+                                const struct policy_key *key, const char *dir,
+                                struct why *why)
+{
+    int64_t now_ms = clock_wall_ms(&clock_system);
+    uint64_t kept = epoch_kept(now_ms, key->epoch_ms, key->destroy_ms);
+    char path[OFFICER_PATH_MAX];
+    enum sotto_err err = SOTTO_ENOTFOUND;
+
+    if (dir)
+        err = path_of(path, dir, key->name, ".epoch", why);
+    if (dir && !err)
+        err = epoch_read(k, i, path, why);
+    if (err == SOTTO_ENOTFOUND) {
+        randombytes_buf(k->secrets[i], sizeof(k->secrets[i]));
+        k->epoch_ms[i] = key->epoch_ms;
+        k->destroy_ms[i] = key->destroy_ms;
+        k->first[i] = kept;
+        return dir ? epoch_write(path, k, i, true, why) : SOTTO_OK;
+    }
+    if (err)
+        return err;
+    if (k->epoch_ms[i] != key->epoch_ms)
+        return why_say(why, SOTTO_EINVAL,
+                       "%s: is of another length of epoch; give the key of the "
+                       "policy a new name",
+                       path);
+    k->destroy_ms[i] = key->destroy_ms;
+    if (kept <= k->first[i])
+        return SOTTO_OK;
+    if (kept - k->first[i] > EPOCH_STEPS_MAX)
+        return why_say(why, SOTTO_EINVAL,
+                       "%s: is %llu epochs behind this machine's clock; set "
+                       "the clock, or remove the file to begin anew",
+                       path, (unsigned long long)(kept - k->first[i]));
+    epoch_turn(k->secrets[i], kept - k->first[i]);
+    k->first[i] = kept;
+    return epoch_write(path, k, i, false, why);
+}
+
 enum sotto_err officer_keys(struct pseudonym_keys **out, const struct policy *p,
                             const char *dir, struct why *why)
 {
@@ -239,13 +378,21 @@ enum sotto_err officer_keys(struct pseudonym_keys **out, const struct policy *p,
         sodium_free(master);
         return why_say(why, SOTTO_ENOMEM, "no memory for keys");
     }
-    for (int i = 0; i < p->key_count; i++) {
-        memcpy(keys->names[i], p->keys[i].name, sizeof(keys->names[i]));
-        officer_key_derive(keys->secrets[i], master, p->tenant,
-                           p->keys[i].name);
+    for (int i = 0; !err && i < p->key_count; i++) {
+        const struct policy_key *key = &p->keys[i];
+
+        memcpy(keys->names[i], key->name, sizeof(keys->names[i]));
+        keys->count++;
+        if (key->epoch_ms > 0)
+            err = epoch_key(keys, (uint32_t)i, key, dir, why);
+        else
+            officer_key_derive(keys->secrets[i], master, p->tenant, key->name);
     }
-    keys->count = p->key_count;
     sodium_free(master);
+    if (err) {
+        pseudonym_keys_free(keys);
+        return err;
+    }
     *out = keys;
     return SOTTO_OK;
 }

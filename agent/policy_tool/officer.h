@@ -3,9 +3,12 @@
  *
  *   NAME.pub, NAME.sec   minisign formats
  *   pseudonym.secret     32 random bytes, base64
+ *   NAME.epoch           of a key with epochs: the oldest epoch that is kept and
+ *                        its secret, which no other file gives back
  *
- * The secrets are files of mode 0600. Nothing here is ever overwritten: a
- * master that is lost takes the meaning of every pseudonym with it. */
+ * The secrets are files of mode 0600. Nothing here is ever overwritten but the
+ * keys of epochs that are over: a master that is lost takes the meaning of every
+ * pseudonym with it. */
 #ifndef SOTTO_POLICY_TOOL_OFFICER_H
 #define SOTTO_POLICY_TOOL_OFFICER_H
 
@@ -32,7 +35,9 @@ void officer_key_derive(uint8_t out[32], const uint8_t master[MASTER_SIZE],
                         const char *tenant, const char *key);
 
 /* All keys of a policy; dir NULL: from a throwaway master, for a dry run whose
- * pseudonyms mean nothing outside it. */
+ * pseudonyms mean nothing outside it. Keys with epochs are not derived, but
+ * random, made at their first use; what is over by this machine's clock is
+ * destroyed in their files first. */
 enum sotto_err officer_keys(struct pseudonym_keys **out, const struct policy *p,
                             const char *dir, struct why *why);
 

@@ -57,6 +57,8 @@ struct option_row subject_options[] = {
      "the policy, YAML or compiled", 0, 0, true},
     {"keys", 'k', OPTION_TEXT, &keys_dir, "DIR", "the key directory", 0, 0,
      true},
+    {"at", 'a', OPTION_TIME, &at_ms, "TIME",
+     "when it was made, for keys with epochs; default now", 0, 0, false},
     JSON_OPTION,
     OPTIONS_END};
 
@@ -360,7 +362,12 @@ static enum sotto_err subject_print(const struct policy *p,
 
         if (strcmp(p->ids[i].from, from) != 0)
             continue;
-        err = pseudonym_make(out, p, keys, i, span_text(id));
+        err = pseudonym_at(out, p, keys, i, span_text(id), at_ms);
+        if (err == SOTTO_ENOTFOUND)
+            return why_say(why, err,
+                           "--at: there is no key `%s` of that time: the key "
+                           "of its epoch is destroyed, or years ahead",
+                           key);
         if (err)
             return why_say(why, err, "--id: %s", err_text(err));
         sodium_bin2hex(hex, sizeof(hex), out, id_bits(p, i) / 8);
@@ -389,6 +396,8 @@ int subject_run(int argc, const char *const *argv)
     (void)argv;
     if (!err)
         err = id_read(id, ID_MAX + 2, &why);
+    if (at_ms == WHEN_NONE)
+        at_ms = clock_wall_ms(&clock_system);
     if (!err)
         err = verb_policy(&p, policy_file, &why);
     if (!err)

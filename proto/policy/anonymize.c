@@ -9,6 +9,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "policy/epoch.h"
 #include "policy/network.h"
 #include "policy/url.h"
 #include "policy/useragent.h"
@@ -147,24 +148,25 @@ static enum sotto_err id_normalize(uint8_t out[RAW_ID_MAX], size_t *size,
     return SOTTO_OK;
 }
 
-enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
-                              const struct pseudonym_keys *keys, int id,
-                              struct span raw_id)
+enum sotto_err pseudonym_at(uint8_t out[16], const struct policy *p,
+                            const struct pseudonym_keys *keys, int id,
+                            struct span raw_id, int64_t time_ms)
 {
     const struct policy_id *row = &p->ids[id];
-    const struct policy_key *key = &p->keys[row->key];
-    int secret = pseudonym_keys_find(keys, key->name);
-    uint64_t epoch = htole64(0); /* stable, the only kind so far */
-    uint8_t normalized[RAW_ID_MAX];
+    uint64_t epoch;
+    uint8_t normalized[RAW_ID_MAX], secret[32];
     crypto_generichash_state state;
     size_t size;
 
-    if (secret < 0)
+    if (epoch_secret(secret, &epoch, keys, &p->keys[row->key], time_ms))
         return SOTTO_ENOTFOUND;
-    if (id_normalize(normalized, &size, raw_id, (enum normalize)row->normalize))
+    if (id_normalize(normalized, &size, raw_id,
+                     (enum normalize)row->normalize)) {
+        sodium_memzero(secret, sizeof(secret));
         return SOTTO_EINVAL;
-    crypto_generichash_init(&state, keys->secrets[secret],
-                            sizeof(keys->secrets[secret]), 16);
+    }
+    epoch = htole64(epoch);
+    crypto_generichash_init(&state, secret, sizeof(secret), 16);
     crypto_generichash_update(&state, (const uint8_t *)p->tenant,
                               strlen(p->tenant) + 1); /* and its zero */
     crypto_generichash_update(&state, (const uint8_t *)row->from,
@@ -173,8 +175,16 @@ enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
     crypto_generichash_update(&state, normalized, size);
     crypto_generichash_final(&state, out, 16);
     sodium_memzero(normalized, size);
+    sodium_memzero(secret, sizeof(secret));
     sodium_memzero(&state, sizeof(state));
     return SOTTO_OK;
+}
+
+enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
+                              const struct pseudonym_keys *keys, int id,
+                              struct span raw_id)
+{
+    return pseudonym_at(out, p, keys, id, raw_id, 0);
 }
 
 /* As pseudonym_make, from what is remembered if it is there: finding it again
@@ -182,9 +192,11 @@ enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
 static enum sotto_err pseudonym_recall(uint8_t out[16], const struct policy *p,
                                        const struct pseudonym_keys *keys,
                                        int id, struct span raw_id,
-                                       struct raw_memory *m)
+                                       int64_t time_ms, struct raw_memory *m)
 {
-    uint64_t number = (uint64_t)id + 1;
+    int64_t epoch_ms = p->keys[p->ids[id].key].epoch_ms;
+    uint64_t number =
+        epoch_of(time_ms, epoch_ms) * POLICY_IDS_MAX + (uint64_t)id + 1;
     struct memory_slot *slot;
     enum sotto_err err;
 
@@ -194,7 +206,7 @@ static enum sotto_err pseudonym_recall(uint8_t out[16], const struct policy *p,
     }
     slot = memory_find(m, m->pseudonyms, raw_id, number);
     if (!slot->seen) {
-        err = pseudonym_make(slot->id, p, keys, id, raw_id);
+        err = pseudonym_at(slot->id, p, keys, id, raw_id, time_ms);
         if (err)
             return err;
         slot->number = number;
@@ -206,24 +218,46 @@ static enum sotto_err pseudonym_recall(uint8_t out[16], const struct policy *p,
 
 enum sotto_err person_identify(struct person *person, const struct policy *p,
                                const struct pseudonym_keys *keys,
-                               struct span path, struct span raw_id)
+                               struct span path, struct span raw_id,
+                               int64_t now_ms)
 {
     enum sotto_err first = SOTTO_OK;
 
     for (int id = 0; id < p->id_count; id++) {
+        int64_t epoch_ms = p->keys[p->ids[id].key].epoch_ms;
+        uint32_t bit = UINT32_C(1) << id;
         enum sotto_err err;
 
         if (!span_equal(span_text(p->ids[id].from), path))
             continue;
-        person->known &= ~(UINT32_C(1) << id);
+        person->known &= ~bit;
+        person->followed &= ~bit;
         sodium_memzero(person->ids[id], sizeof(person->ids[id]));
-        err = pseudonym_make(person->ids[id], p, keys, id, raw_id);
+        sodium_memzero(person->next[id], sizeof(person->next[id]));
+        person->epoch[id] = epoch_of(now_ms, epoch_ms);
+        err = pseudonym_at(person->ids[id], p, keys, id, raw_id, now_ms);
         if (!err)
-            person->known |= UINT32_C(1) << id;
+            person->known |= bit;
         else if (!first)
             first = err;
+        if (!err && epoch_ms > 0 &&
+            !pseudonym_at(person->next[id], p, keys, id, raw_id,
+                          now_ms + epoch_ms))
+            person->followed |= bit;
     }
     return first;
+}
+
+const uint8_t *person_id(const struct person *person, const struct policy *p,
+                         int id, int64_t time_ms)
+{
+    uint64_t epoch = epoch_of(time_ms, p->keys[p->ids[id].key].epoch_ms);
+
+    if (person->known >> id & 1 && person->epoch[id] == epoch)
+        return person->ids[id];
+    if (person->followed >> id & 1 && person->epoch[id] + 1 == epoch)
+        return person->next[id];
+    return NULL;
 }
 
 /* Decimal digits into out, without leaving any elsewhere. */
@@ -363,12 +397,12 @@ static bool bucket(const struct policy_field *f, const struct raw_field *raw,
 }
 
 static enum sotto_err id_of(uint8_t out[16], const struct anonymizer *a, int id,
-                            struct span raw_id)
+                            struct span raw_id, int64_t time_ms)
 {
     struct raw_memory *m = a->sessions ? a->sessions->memory : NULL;
 
-    return m ? pseudonym_recall(out, a->policy, a->keys, id, raw_id, m)
-             : pseudonym_make(out, a->policy, a->keys, id, raw_id);
+    return m ? pseudonym_recall(out, a->policy, a->keys, id, raw_id, time_ms, m)
+             : pseudonym_at(out, a->policy, a->keys, id, raw_id, time_ms);
 }
 
 /* What a value is made with, besides its own raw field. */
@@ -381,21 +415,25 @@ struct made {
 
 /* From the raw id if there is one, else what was cached at identify. */
 static bool pseudonym(const struct anonymizer *a, const struct policy_field *f,
-                      const struct raw_field *raw, struct event_value *v)
+                      const struct raw_field *raw, int64_t time_ms,
+                      struct event_value *v)
 {
+    const uint8_t *cached;
     char digits[20];
     struct span text;
     bool made;
 
     if (raw) {
         made = a->keys && text_of(raw, digits, &text) &&
-               !id_of(v->id, a, f->id, text);
+               !id_of(v->id, a, f->id, text, time_ms);
         if (raw->kind == RAW_INT)
             sodium_memzero(digits, sizeof(digits));
     } else {
-        made = a->person && a->person->known >> f->id & 1;
+        cached =
+            a->person ? person_id(a->person, a->policy, f->id, time_ms) : NULL;
+        made = cached != NULL;
         if (made)
-            memcpy(v->id, a->person->ids[f->id], sizeof(v->id));
+            memcpy(v->id, cached, sizeof(v->id));
     }
     if (made && f->bits == 64)
         memset(v->id + 8, 0, 8);
@@ -437,19 +475,21 @@ enum sotto_err answer_seed(uint8_t out[CHANCE_KEY], const struct policy *p,
                            const struct pseudonym_keys *keys,
                            const struct policy_field *memo,
                            const uint8_t id[16],
-                           const struct policy_field *answer, struct span value)
+                           const struct policy_field *answer, struct span value,
+                           int64_t time_ms)
 {
     static const uint8_t salt[crypto_generichash_blake2b_SALTBYTES];
     static const uint8_t personal[crypto_generichash_blake2b_PERSONALBYTES] =
         "sotto randomize";
-    int secret = pseudonym_keys_find(keys, p->keys[memo->key].name);
+    uint8_t secret[32];
+    uint64_t epoch;
     crypto_generichash_blake2b_state state;
 
-    if (secret < 0)
+    if (epoch_secret(secret, &epoch, keys, &p->keys[memo->key], time_ms))
         return SOTTO_ENOTFOUND;
-    crypto_generichash_blake2b_init_salt_personal(&state, keys->secrets[secret],
-                                                  sizeof(keys->secrets[secret]),
-                                                  CHANCE_KEY, salt, personal);
+    crypto_generichash_blake2b_init_salt_personal(
+        &state, secret, sizeof(secret), CHANCE_KEY, salt, personal);
+    sodium_memzero(secret, sizeof(secret));
     crypto_generichash_blake2b_update(&state, (const uint8_t *)p->tenant,
                                       strlen(p->tenant) + 1);
     crypto_generichash_blake2b_update(&state, (const uint8_t *)answer->from,
@@ -471,8 +511,10 @@ static bool memo_begin(struct chance *c, const struct anonymizer *a,
     struct event_value memo;
     uint8_t seed[CHANCE_KEY];
     bool good =
-        a->keys && pseudonym(a, given->memo, given->memo_raw, &memo) &&
-        !answer_seed(seed, a->policy, a->keys, given->memo, memo.id, f, value);
+        a->keys &&
+        pseudonym(a, given->memo, given->memo_raw, given->time_ms, &memo) &&
+        !answer_seed(seed, a->policy, a->keys, given->memo, memo.id, f, value,
+                     given->time_ms);
 
     if (good)
         chance_keyed(c, seed);
@@ -580,7 +622,7 @@ static bool make_value(const struct anonymizer *a, const struct policy_field *f,
     case ACTION_KEEP:
         return raw && keep(f, raw, with->room, v);
     case ACTION_PSEUDONYM:
-        return pseudonym(a, f, raw, v);
+        return pseudonym(a, f, raw, with->time_ms, v);
     case ACTION_SESSION:
         return session(a, raw, v);
     case ACTION_TIME:
@@ -600,6 +642,13 @@ static bool make_value(const struct anonymizer *a, const struct policy_field *f,
     default:
         return false;
     }
+}
+
+/* A person is known, by pseudonyms of epochs that are over. */
+static bool is_stale(const struct anonymizer *a, const struct policy_field *f)
+{
+    return f->action == ACTION_PSEUDONYM && a->person &&
+           a->person->known >> f->id & 1;
 }
 
 static enum drop_reason make_values(const struct anonymizer *a,
@@ -640,7 +689,7 @@ static enum drop_reason make_values(const struct anonymizer *a,
                 ev->made_size += v->text.size;
             continue;
         }
-        if (given)
+        if (given || is_stale(a, f))
             ++*fields_emptied;
         if (f->required)
             return DROP_MISSING_FIELD;

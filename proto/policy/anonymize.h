@@ -40,6 +40,9 @@ struct pseudonym_keys {
     uint32_t count;
     char names[POLICY_KEYS_MAX][NAME_MAX_SIZE + 1];
     uint8_t secrets[POLICY_KEYS_MAX][32];
+    int64_t epoch_ms[POLICY_KEYS_MAX]; /* 0: stable */
+    int64_t destroy_ms[POLICY_KEYS_MAX];
+    uint64_t first[POLICY_KEYS_MAX]; /* the epoch of the secret: epoch.h */
 };
 struct pseudonym_keys *pseudonym_keys_make(void); /* empty; NULL: no memory */
 void pseudonym_keys_free(struct pseudonym_keys *k);
@@ -52,14 +55,26 @@ struct person {
     uint32_t consent; /* purposes granted, by index of this policy */
     uint32_t known;   /* bit i: ids[i] is cached */
     uint8_t ids[POLICY_IDS_MAX][16];
+    uint32_t followed; /* bit i: next[i] is cached */
+    uint8_t next[POLICY_IDS_MAX][16]; /* of the epoch after */
+    uint64_t epoch[POLICY_IDS_MAX];   /* of ids; 0 of a stable key */
 };
+
+/* The cached pseudonym of an event at a time, or NULL. */
+const uint8_t *person_id(const struct person *person, const struct policy *p,
+                         int id, int64_t time_ms);
 
 #define RAW_ID_MAX 512
 
 /* Keyed BLAKE2b-128 over tenant | 0 | path (id type) | 0 | epoch (u64 LE, 0 for
  * stable) | normalized id. A field of 64 bits takes the first 8 bytes.
  * SOTTO_EINVAL for an id that is empty after normalization or over RAW_ID_MAX
- * bytes; SOTTO_ENOTFOUND if keys lack the key. RFC 7693. */
+ * bytes; SOTTO_ENOTFOUND if keys lack the key, or that of the time's epoch is
+ * destroyed. RFC 7693. */
+enum sotto_err pseudonym_at(uint8_t out[16], const struct policy *p,
+                            const struct pseudonym_keys *keys, int id,
+                            struct span raw_id, int64_t time_ms);
+/* The same of a stable key. */
 enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
                               const struct pseudonym_keys *keys, int id,
                               struct span raw_id);
@@ -69,20 +84,22 @@ enum sotto_err pseudonym_make(uint8_t out[16], const struct policy *p,
  * tenant | 0 | path of the answer | 0 | value | 0 | id. The true value is part
  * of it, as in RAPPOR's permanent response (Erlingsson, Pihur, Korolova, CCS
  * 2014): under a common seed two answers of one person would show the truth
- * wherever they differ. SOTTO_ENOTFOUND if keys lack the key. */
+ * wherever they differ. SOTTO_ENOTFOUND if keys lack the key
+ * at that time. */
 enum sotto_err answer_seed(uint8_t out[CHANCE_KEY], const struct policy *p,
                            const struct pseudonym_keys *keys,
                            const struct policy_field *memo,
                            const uint8_t id[16],
                            const struct policy_field *answer,
-                           struct span value);
+                           struct span value, int64_t time_ms);
 
-/* Caches in person each pseudonym of the policy that comes from path; what was
- * cached from that path before is gone, also when the id is refused. Errors as
- * of pseudonym_make. */
+/* Caches in person each pseudonym of the policy that comes from path, of the
+ * epoch of now and of the next; what was cached from that path before is gone,
+ * also when the id is refused. Errors as of pseudonym_at. */
 enum sotto_err person_identify(struct person *person, const struct policy *p,
                                const struct pseudonym_keys *keys,
-                               struct span path, struct span raw_id);
+                               struct span path, struct span raw_id,
+                               int64_t now_ms);
 
 /* The numbers of sessions: small, never random. */
 struct sessions {
@@ -118,7 +135,7 @@ struct anonymizer {
  * Texts in ev borrow from raw and from ev. A field whose purpose is not
  * granted, or whose purpose's retention is over, stays empty; a required one
  * drops the event. fields_emptied grows by the values that were given but did
- * not fit. Whether a value that is not among the `values` of a randomized field
+ * not fit, and by the pseudonyms of a known person whose epoch is over. Whether a value that is not among the `values` of a randomized field
  * was given is hidden in the noise too. Of two raw fields with one path the
  * first counts. Returns why not, or DROP_NOT. */
 enum drop_reason anonymize(const struct anonymizer *a,

@@ -17,6 +17,8 @@
 #define BUNDLE_PLAIN_MAX (SIGNED_POLICY_MAX + 16 * 1024)
 #define CODE_LETTERS 20
 
+enum { KEY_STABLE = 2, KEY_EPOCH = 5 }; /* entries of a key */
+
 static const uint8_t magic[8] = {'s', 'o', 't', 't', 'o', 'b', 'd', 1};
 #define SALT_AT sizeof(magic)
 #define NONCE_AT (SALT_AT + crypto_pwhash_SALTBYTES)
@@ -31,7 +33,7 @@ static_assert(CODE_LETTERS + CODE_LETTERS / 4 - 1 == BUNDLE_CODE_SIZE,
               "groups of four with dashes between");
 
 static const struct check_limits bundle_limits = {
-    BUNDLE_PLAIN_MAX, 4, 16 + 4 * POLICY_SIGNERS_MAX + 3 * POLICY_KEYS_MAX};
+    BUNDLE_PLAIN_MAX, 4, 16 + 4 * POLICY_SIGNERS_MAX + 6 * POLICY_KEYS_MAX};
 
 void bundle_fini(struct bundle *b)
 {
@@ -73,9 +75,14 @@ enum sotto_err bundle_encode(struct buf *out, const struct bundle *b)
     pack_uint(&p, b->minimum_version);
     pack_array(&p, b->keys->count);
     for (uint32_t i = 0; i < b->keys->count; i++) {
-        pack_array(&p, 2);
+        pack_array(&p, b->keys->epoch_ms[i] ? KEY_EPOCH : KEY_STABLE);
         pack_text(&p, span_text(b->keys->names[i]));
         pack_bin(&p, span_of(b->keys->secrets[i], 32));
+        if (b->keys->epoch_ms[i] == 0)
+            continue;
+        pack_int(&p, b->keys->epoch_ms[i]);
+        pack_int(&p, b->keys->destroy_ms[i]);
+        pack_uint(&p, b->keys->first[i]);
     }
     pack_bin(&p, span_of(b->policy.data, b->policy.size));
     return p.err;
@@ -127,6 +134,23 @@ static enum sotto_err decode_signers(struct signers *s,
     return err;
 }
 
+static enum sotto_err decode_epoch(struct pseudonym_keys *k, uint32_t i,
+                                   const msgpack_object *parts)
+{
+    enum sotto_err err = get_int(&parts[0], &k->epoch_ms[i]);
+
+    if (!err)
+        err = get_int(&parts[1], &k->destroy_ms[i]);
+    if (!err)
+        err = get_uint(&parts[2], INT64_MAX, &k->first[i]);
+    if (!err && (k->epoch_ms[i] < POLICY_EPOCH_MIN ||
+                 k->epoch_ms[i] > POLICY_EPOCH_MAX ||
+                 k->destroy_ms[i] < POLICY_EPOCH_MIN ||
+                 k->destroy_ms[i] > k->epoch_ms[i] * POLICY_WINDOW_MAX))
+        err = SOTTO_EDECODE;
+    return err;
+}
+
 static enum sotto_err decode_keys(struct pseudonym_keys *k,
                                   const msgpack_object *list)
 {
@@ -137,7 +161,9 @@ static enum sotto_err decode_keys(struct pseudonym_keys *k,
     for (uint32_t i = 0; !err && i < count; i++) {
         char name[NAME_MAX_SIZE + 1] = "";
 
-        err = get_array(&items[i], 2, 2, &parts, &part_count);
+        err = get_array(&items[i], KEY_STABLE, KEY_EPOCH, &parts, &part_count);
+        if (!err && part_count != KEY_STABLE && part_count != KEY_EPOCH)
+            err = SOTTO_EDECODE;
         if (!err)
             err = get_name(&parts[0], name);
         if (!err && pseudonym_keys_find(k, name) >= 0)
@@ -146,6 +172,8 @@ static enum sotto_err decode_keys(struct pseudonym_keys *k,
             return err;
         memcpy(k->names[i], name, sizeof(name));
         err = get_fixed(&parts[1], k->secrets[i], 32);
+        if (!err && part_count == KEY_EPOCH)
+            err = decode_epoch(k, i, parts + KEY_STABLE);
         k->count = i + 1;
     }
     return err;

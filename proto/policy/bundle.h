@@ -2,7 +2,9 @@
  * seeing it. A file, encrypted under a one-time code: magic, salt, nonce, then
  * XSalsa20-Poly1305 (crypto_secretbox) under crypto_pwhash(code), of msgpack
  *   [1, tenant, signers needed, [[name, key id, pk]…], minimum version,
- *    [[key name, secret]…], signed policy (bin)]. */
+ *    [[key name, secret]…], signed policy (bin)],
+ * where a key with epochs is [key name, secret, epoch, destroy after, number of
+ * the secret's epoch]. */
 #ifndef SOTTO_POLICY_BUNDLE_H
 #define SOTTO_POLICY_BUNDLE_H
 

@@ -3,7 +3,8 @@
  * The compiled form is a msgpack array:
  *   [POLICY_VERSION, tenant, version, previous, effective, expires,
  *    session timeout, spool, signers needed, [[name, key id, pk]...],
- *    [[key name, epoch]...], [[purpose name, basis, consent?, retention]...],
+ *    [[key name, epoch] or [key name, epoch, destroy after]...],
+ *    [[purpose name, basis, consent?, retention]...],
  *    [[event name, role, purpose, [field...]]...]]
  * and a field is
  *   [name, from, role, action, purpose, required, parameter...]
@@ -199,9 +200,11 @@ enum sotto_err policy_encode(struct buf *out, const struct policy *p)
     encode_head(&to, p);
     pack_array(&to, p->key_count);
     for (unsigned i = 0; i < p->key_count; i++) {
-        pack_array(&to, FORM_KEY);
+        pack_array(&to, p->keys[i].epoch_ms ? FORM_KEY_EPOCH : FORM_KEY);
         pack_text(&to, span_text(p->keys[i].name));
         pack_int(&to, p->keys[i].epoch_ms);
+        if (p->keys[i].epoch_ms)
+            pack_int(&to, p->keys[i].destroy_ms);
     }
     pack_array(&to, p->purpose_count);
     for (unsigned i = 0; i < p->purpose_count; i++) {

@@ -30,6 +30,9 @@
 #define TEXT_SIZE_MAX 256  /* a kept text, whatever `max` says */
 #define PURPOSE_NONE 255
 #define FIELD_NONE 255
+#define POLICY_EPOCH_MIN (INT64_C(3600) * 1000)
+#define POLICY_EPOCH_MAX (366 * DAY_MS)
+#define POLICY_WINDOW_MAX 64 /* epochs that destroy_after may take */
 #define POLICY_SPAN_MAX (INT64_C(100) * 365 * DAY_MS) /* of any duration */
 #define TIME_MAX_MS INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
 
@@ -89,7 +92,8 @@ struct policy_purpose {
 
 struct policy_key {
     char name[NAME_MAX_SIZE + 1];
-    int64_t epoch_ms; /* 0: stable (`epoch: none`), the only kind so far */
+    int64_t epoch_ms;   /* how long it lasts; 0: stable (`epoch: none`) */
+    int64_t destroy_ms; /* after its epoch is over; 0 if stable */
 };
 
 /* What an event needs of a field comes first and in few cache lines: after a

@@ -9,6 +9,7 @@ enum form {
     FORM_POLICY = 13,
     FORM_SIGNER = 3,
     FORM_KEY = 2,
+    FORM_KEY_EPOCH = 3,
     FORM_PURPOSE = 4,
     FORM_EVENT = 4,
     FORM_FIELD = 6, /* and the parameters of its action */

@@ -118,12 +118,19 @@ static void load_key(struct loader *l, const msgpack_object *o, unsigned i)
 {
     struct policy_key *key = &l->p->keys[i];
     uint32_t count;
-    const msgpack_object *at = load_array(l, o, FORM_KEY, FORM_KEY, &count);
+    const msgpack_object *at =
+        load_array(l, o, FORM_KEY, FORM_KEY_EPOCH, &count);
 
     if (!at)
         return;
     load_text(l, &at[0], key->name, 1, NAME_MAX_SIZE);
-    key->epoch_ms = load_int(l, &at[1], 0, 0);
+    key->epoch_ms = load_int(l, &at[1], 0, POLICY_EPOCH_MAX);
+    require(l, (count == FORM_KEY_EPOCH) == (key->epoch_ms != 0));
+    if (!l->err && key->epoch_ms != 0) {
+        require(l, key->epoch_ms >= POLICY_EPOCH_MIN);
+        key->destroy_ms = load_int(l, &at[2], POLICY_EPOCH_MIN,
+                                   key->epoch_ms * POLICY_WINDOW_MAX);
+    }
     for (unsigned other = 0; other < i; other++)
         require(l, strcmp(l->p->keys[other].name, key->name) != 0);
 }

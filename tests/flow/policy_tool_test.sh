@@ -184,6 +184,22 @@ says out '"key": "order"'
 run 2 subject --id ann-17 --from traits.email --policy shop.policy --keys keys
 run 2 subject --id "  " --policy shop.policy --keys keys
 
+# a key with epochs: a pseudonym of each day, while the day's key lives
+sed 's/visitor: {kind: blake2b, epoch: none}/visitor: {kind: blake2b, epoch: P1D, destroy_after: P2D}/' \
+    "$conf/shop.policy.yaml" >day.yaml
+cp -r keys daykeys
+today=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+run 0 subject --id ann-17 --policy day.yaml --keys daykeys --at "$today"
+day=$(cat out)
+run 0 subject --id ann-17 --policy day.yaml --keys daykeys --at "$today"
+[ "$(cat out)" = "$day" ] || fail "one day, two pseudonyms"
+run 0 subject --id ann-17 --policy day.yaml --keys daykeys \
+    --at "$(date -u -d '+1 day' +%Y-%m-%dT%H:%M:%SZ)"
+[ "$(cat out)" != "$day" ] || fail "two days, one pseudonym"
+run 2 subject --id ann-17 --policy day.yaml --keys daykeys --at 2026-01-01
+says err "is destroyed"
+[ "$(stat -c %a daykeys/visitor.epoch)" = 600 ] || fail "mode of visitor.epoch"
+
 # the next version: names the hash of this one, signed by its signers
 sed -e 's/^version: 1/version: 2/' \
     -e "s/^effective/previous: \"blake2b:$hash\"\neffective/" \

@@ -397,7 +397,8 @@ static void identify_caches_and_a_raw_id_goes_before(void **state)
 
     b->a.person = &person;
     assert_int_equal(person_identify(&person, b->policy, b->keys,
-                                     span_text("userId"), span_text("u-2")),
+                                     span_text("userId"), span_text("u-2"),
+                                     NOW),
                      SOTTO_OK);
     assert_int_equal(person.known, 1);
     pseudonym_make(u2, b->policy, b->keys, 0, span_text("u-2"));
@@ -409,13 +410,13 @@ static void identify_caches_and_a_raw_id_goes_before(void **state)
     assert_memory_equal(b->ev.values[1].id, u2, 16);
     assert_false(b->ev.values[2].present); /* never identified */
     assert_int_equal(person_identify(&person, b->policy, b->keys,
-                                     span_text("userId"), span_text(" ")),
+                                     span_text("userId"), span_text(" "), NOW),
                      SOTTO_EINVAL);
     assert_int_equal(person.known, 0); /* nobody, not the one before */
     assert_int_equal(take(b), DROP_NOT);
     assert_false(b->ev.values[1].present);
     assert_int_equal(person_identify(&person, b->policy, b->keys,
-                                     span_text("email"), span_text("e")),
+                                     span_text("email"), span_text("e"), NOW),
                      SOTTO_OK);
     assert_int_equal(person.known, 0);
 }
@@ -723,10 +724,11 @@ static void noise_of_an_answer_is_frozen(void **state)
     char hex[2 * CHANCE_KEY + 1];
 
     answers_begin(b, true);
-    assert_int_equal(
-        answer_seed(seed, b->policy, b->keys, &b->policy->events[0].fields[1],
-                    id, &b->policy->events[0].fields[MORE], span_text("a2")),
-        SOTTO_OK);
+    assert_int_equal(answer_seed(seed, b->policy, b->keys,
+                                 &b->policy->events[0].fields[1], id,
+                                 &b->policy->events[0].fields[MORE],
+                                 span_text("a2"), NOW),
+                     SOTTO_OK);
     sodium_bin2hex(hex, sizeof(hex), seed, sizeof(seed));
     assert_string_equal(
         hex,

@@ -28,6 +28,9 @@ static void bundle_make(struct bundle *b)
     memset(b->keys->secrets[0], 0xa5, 32);
     memcpy(b->keys->names[1], "order", 6);
     memset(b->keys->secrets[1], 0x5a, 32);
+    b->keys->epoch_ms[1] = DAY_MS;
+    b->keys->destroy_ms[1] = 2 * DAY_MS;
+    b->keys->first[1] = 20780;
     assert_int_equal(buf_append(&b->policy, "signed policy", 13), SOTTO_OK);
 }
 
@@ -43,6 +46,9 @@ static void assert_same(const struct bundle *a, const struct bundle *b)
     for (uint32_t i = 0; i < a->keys->count; i++) {
         assert_string_equal(a->keys->names[i], b->keys->names[i]);
         assert_memory_equal(a->keys->secrets[i], b->keys->secrets[i], 32);
+        assert_int_equal(a->keys->epoch_ms[i], b->keys->epoch_ms[i]);
+        assert_int_equal(a->keys->destroy_ms[i], b->keys->destroy_ms[i]);
+        assert_int_equal(a->keys->first[i], b->keys->first[i]);
     }
     assert_true(span_equal(span_of(a->policy.data, a->policy.size),
                            span_of(b->policy.data, b->policy.size)));

@@ -124,6 +124,22 @@ static void makes_what_the_actions_ask_for(void **state)
     compiled_free(c);
 }
 
+static void keys_with_epochs_have_an_end(void **state)
+{
+    char text[4096];
+    struct compiled *c;
+
+    (void)state;
+    assert_non_null(officer_with(text, sizeof(text), good, "epoch: none",
+                                 "epoch: P1D, destroy_after: P2D"));
+    memcpy(strstr(text, "role: subject"), "role: day    ", 13);
+    c = compiled_of(text);
+    assert_int_equal(c->policy->keys[0].epoch_ms, 86400000);
+    assert_int_equal(c->policy->keys[0].destroy_ms, 2 * 86400000);
+    assert_int_equal(c->policy->keys[1].epoch_ms, 0);
+    compiled_free(c);
+}
+
 static void the_gate_is_stated_or_the_times(void **state)
 {
     struct compiled *c = compiled_of(good);
@@ -207,7 +223,17 @@ static const struct bad {
     {"[dpo]", "dpo", 5, "signers.keys:", "must be a list"},
     {"blake2b, epoch: none", "oprf, epoch: none", 6,
      "keys.visitor.kind:", "one of: blake2b"},
-    {"epoch: none", "epoch: P1D", 6, "keys.visitor.epoch:", "one of: none"},
+    {"epoch: none", "epoch: P1D", 6,
+     "keys.visitor:", "add `destroy_after: P2D`"},
+    {"epoch: none", "epoch: daily", 6, "keys.visitor.epoch:", "such as P1D"},
+    {"epoch: none", "epoch: PT1M, destroy_after: P1D", 6,
+     "keys.visitor.epoch:", "from PT1H"},
+    {"epoch: none", "epoch: P1D, destroy_after: P65D", 6,
+     "keys.visitor.destroy_after:", "over 64 epochs"},
+    {"epoch: none", "epoch: P1D, destroy_after: PT1M", 6,
+     "keys.visitor.destroy_after:", ""},
+    {"epoch: none", "epoch: none, destroy_after: P1D", 6,
+     "keys.visitor.destroy_after:", "goes with an epoch"},
     {"legitimate_interest", "legitimate_intrest", 8,
      "purposes.measure.basis:", "did you mean `legitimate_interest`?"},
     {"basis: consent, consent: given", "basis: consent", 9,
@@ -251,7 +277,8 @@ static const struct bad {
     {"key: visitor", "key: vistor", 15, "visitor.key:", "mean `visitor`?"},
     {"purpose: personalise", "purpose: measure", 15,
      "visitor:", "stable ids need a consent purpose"},
-    {"role: subject", "role: day", 15, "visitor.role:", "the role session"},
+    {"role: subject", "role: day", 15,
+     "visitor.role:", "`epoch: P1D, destroy_after: P2D`"},
     {"bits: 64", "bits: 96", 24, "order.bits:", "64 or 128"},
     {"role: session, action: session", "action: session", 16,
      "visit:", "go together"},
@@ -458,6 +485,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_policy_becomes_what_it_says),
         cmocka_unit_test(makes_what_the_actions_ask_for),
+        cmocka_unit_test(keys_with_epochs_have_an_end),
         cmocka_unit_test(the_gate_is_stated_or_the_times),
         cmocka_unit_test(remembers_where_things_stand),
         cmocka_unit_test(the_same_text_gives_the_same_bytes),

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 
 #include "../support/parts.h"
 #include "../support/sample_policy.h"
+#include "policy/epoch.h"
 
 struct bench {
     struct fixture fixture;
@@ -103,6 +106,104 @@ static void secrets_are_for_their_owner_only(void **state)
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0600);
     }
+}
+
+/* Whether any file of the directory holds the 32 bytes. */
+static bool stored(const struct bench *b, const uint8_t secret[32])
+{
+    DIR *dir = opendir(b->fixture.home);
+    const struct dirent *entry;
+    bool found = false;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        char path[512];
+        struct buf bytes;
+
+        snprintf(path, sizeof path, "%s/%s", b->fixture.home, entry->d_name);
+        buf_init(&bytes, BUNDLE_FILE_MAX);
+        if (entry->d_type == DT_REG && !buf_read_file(&bytes, path))
+            found |= memmem(bytes.data, bytes.size, secret, 32) != NULL;
+        buf_wipe(&bytes);
+    }
+    closedir(dir);
+    return found;
+}
+
+/* Writes the keys with the first one a day's, of epoch number first. */
+static void rekey(const struct home *h, uint64_t first, uint8_t secret[32])
+{
+    struct pseudonym_keys *k = pseudonym_keys_make();
+
+    *k = *h->officer.keys;
+    k->epoch_ms[0] = DAY_MS;
+    k->destroy_ms[0] = DAY_MS;
+    k->first[0] = first;
+    if (first > 0)
+        epoch_turn(k->secrets[0], 1);
+    memcpy(secret, k->secrets[0], 32);
+    assert_int_equal(home_rekey(h, k), SOTTO_OK);
+    pseudonym_keys_free(k);
+}
+
+static void a_destroyed_key_is_nowhere_on_the_disk(void **state)
+{
+    struct bench *b = *state;
+    uint8_t old[32], new[32], zeros[4096] = {0}, bytes[4096];
+    struct home *h, *again;
+    char path[256];
+    ssize_t size;
+    int fd;
+
+    assert_int_equal(make(b), SOTTO_OK);
+    h = load(b);
+    rekey(h, 0, old);
+    assert_true(stored(b, old)); /* the control */
+    file_in(path, b, "officer");
+    fd = open(path, O_RDONLY); /* what undelete would find */
+    rekey(h, 1, new);
+    assert_false(stored(b, old));
+    assert_true(stored(b, new));
+    size = read(fd, bytes, sizeof bytes);
+    assert_true(size > 32);
+    assert_memory_equal(bytes, zeros, (size_t)size);
+    close(fd);
+    again = load(b);
+    assert_int_equal(again->officer.keys->first[0], 1);
+    assert_memory_equal(again->officer.keys->secrets[0], new, 32);
+    home_free(again);
+    home_free(h);
+}
+
+/* The two moments at which a crash leaves a second name. */
+static void a_rekey_cut_short_is_finished(void **state)
+{
+    struct bench *b = *state;
+    uint8_t old[32], new[32];
+    char now[256], before[256];
+    struct home *h;
+
+    assert_int_equal(make(b), SOTTO_OK);
+    h = load(b);
+    rekey(h, 0, old);
+    file_in(now, b, "officer");
+    file_in(before, b, "officer.before");
+    assert_int_equal(link(now, before), 0); /* before the rename */
+    assert_int_equal(home_destroy_rest(h), SOTTO_OK);
+    assert_int_equal(access(before, F_OK), -1);
+    assert_true(stored(b, old)); /* the one file lives on */
+
+    assert_int_equal(link(now, before), 0);
+    assert_int_equal(file_replace(now, "new", 3, 0600), SOTTO_OK); /* after */
+    assert_true(stored(b, old));
+    assert_int_equal(home_destroy_rest(h), SOTTO_OK);
+    assert_int_equal(access(before, F_OK), -1);
+    assert_false(stored(b, old));
+
+    assert_int_equal(file_replace(before, "rest", 4, 0600), SOTTO_OK);
+    rekey(h, 1, new); /* or by the next */
+    assert_int_equal(access(before, F_OK), -1);
+    home_free(h);
 }
 
 /* A lost reply, or the file copied once more with another line end. */
@@ -255,6 +356,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(loads_what_was_made),
+        TEST(a_destroyed_key_is_nowhere_on_the_disk),
+        TEST(a_rekey_cut_short_is_finished),
         TEST(secrets_are_for_their_owner_only),
         TEST(the_same_token_keeps_the_keys),
         TEST(another_token_is_refused),

@@ -12,6 +12,9 @@
 
 #include <cmocka.h>
 
+#include "../support/sample_policy.h"
+#include "policy/epoch.h"
+
 struct place {
     char dir[64], keys[80];
 };
@@ -192,6 +195,106 @@ static void the_derivation_is_the_one_in_the_header(void **state)
     assert_memory_equal(out, other, sizeof(out));
 }
 
+/* A policy of one key whose epochs are days. */
+static struct policy *day_policy(void)
+{
+    struct policy *draft = sample_draft("acme");
+
+    draft->keys[1].epoch_ms = DAY_MS;
+    draft->keys[1].destroy_ms = 2 * DAY_MS;
+    return sample_finish(draft);
+}
+
+static void read_epoch(const struct place *p, struct buf *b)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "%s/day.epoch", p->keys);
+    buf_init(b, 4096);
+    assert_int_equal(buf_read_file(b, path), SOTTO_OK);
+}
+
+static void a_day_key_is_no_child_of_the_master_and_turns(void **state)
+{
+    const struct place *p = *state;
+    struct policy *policy = day_policy();
+    struct pseudonym_keys *keys, *again;
+    uint8_t derived[32], *master = NULL;
+    struct buf line;
+    char text[200], path[160];
+    struct minisign_pk pk;
+    struct why why;
+
+    assert_int_equal(officer_keygen(p->keys, "dpo", false, &pk, &why),
+                     SOTTO_OK);
+    assert_int_equal(officer_keys(&keys, policy, p->keys, &why), SOTTO_OK);
+    assert_int_equal(mode_of(p, "day.epoch"), 0600);
+    assert_int_equal(officer_master_load(&master, p->keys, &why), SOTTO_OK);
+    officer_key_derive(derived, master, "acme", "day");
+    assert_memory_not_equal(derived, keys->secrets[1], 32);
+    officer_key_derive(derived, master, "acme", "visitor");
+    assert_memory_equal(derived, keys->secrets[0], 32);
+    assert_int_equal(officer_keys(&again, policy, p->keys, &why), SOTTO_OK);
+    assert_memory_equal(again, keys, sizeof(*keys));
+    pseudonym_keys_free(again);
+
+    /* a file of three days ago: what is over goes from it */
+    memset(keys->secrets[1], 0xab, 32);
+    snprintf(path, sizeof(path), "%s/day.epoch", p->keys);
+    snprintf(text, sizeof(text), "86400000 %llu 172800000 %064d\n",
+             (unsigned long long)keys->first[1] - 3, 0);
+    memset(strrchr(text, ' ') + 1, 'a', 64);
+    assert_int_equal(file_replace(path, text, strlen(text), 0600), SOTTO_OK);
+    memset(keys->secrets[1], 0xaa, 32);
+    epoch_turn(keys->secrets[1], 3);
+    assert_int_equal(officer_keys(&again, policy, p->keys, &why), SOTTO_OK);
+    if (again->first[1] == keys->first[1]) /* else it is midnight just now */
+        assert_memory_equal(again->secrets[1], keys->secrets[1], 32);
+    read_epoch(p, &line);
+    assert_null(memmem(line.data, line.size, "aaaaaaaaaaaa", 12));
+    buf_fini(&line);
+    pseudonym_keys_free(again);
+    pseudonym_keys_free(keys);
+    sodium_free(master);
+    policy_free(policy);
+}
+
+static void refuses_a_day_key_that_is_another(void **state)
+{
+    static const struct {
+        const char *line, *words;
+    } rows[] = {
+        {"x", "restore it"},
+        {"86400000 20000 172800000 abcd\n", "restore it"},
+        {"3600000 490000 172800000 "
+         "abababababababababababababababababababababababababababababababab\n",
+         "another length"},
+        {"86400000 7 172800000 "
+         "abababababababababababababababababababababababababababababababab\n",
+         "set the clock"},
+    };
+    const struct place *p = *state;
+    struct policy *policy = day_policy();
+    struct pseudonym_keys *keys;
+    struct minisign_pk pk;
+    char path[160];
+    struct why why;
+
+    assert_int_equal(officer_keygen(p->keys, "dpo", false, &pk, &why),
+                     SOTTO_OK);
+    snprintf(path, sizeof(path), "%s/day.epoch", p->keys);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(
+            file_replace(path, rows[i].line, strlen(rows[i].line), 0600),
+            SOTTO_OK);
+        assert_int_not_equal(officer_keys(&keys, policy, p->keys, &why),
+                             SOTTO_OK);
+        if (!strstr(why.text, rows[i].words))
+            fail_msg("%s", why.text);
+    }
+    policy_free(policy);
+}
+
 #define IN_PLACE(test)                                                         \
     cmocka_unit_test_setup_teardown(test, place_make, place_remove)
 
@@ -203,6 +306,8 @@ int main(void)
         IN_PLACE(a_further_signer_needs_no_master),
         IN_PLACE(refuses_a_name_that_leaves_the_directory),
         IN_PLACE(refuses_a_damaged_master),
+        IN_PLACE(a_day_key_is_no_child_of_the_master_and_turns),
+        IN_PLACE(refuses_a_day_key_that_is_another),
         cmocka_unit_test(derives_a_key_apart_for_each_tenant_and_name),
         cmocka_unit_test(the_derivation_is_the_one_in_the_header),
     };

@@ -127,9 +127,19 @@ static void key_twice(struct policy *p)
 {
     p->keys[1] = p->keys[0];
 }
-static void epoch_not_known(struct policy *p)
+static void epoch_without_an_end(struct policy *p)
 {
     p->keys[0].epoch_ms = DAY_MS;
+}
+static void epoch_of_a_minute(struct policy *p)
+{
+    p->keys[0].epoch_ms = 60000;
+    p->keys[0].destroy_ms = DAY_MS;
+}
+static void key_that_lives_too_long(struct policy *p)
+{
+    p->keys[0].epoch_ms = DAY_MS;
+    p->keys[0].destroy_ms = (POLICY_WINDOW_MAX + 1) * DAY_MS;
 }
 static void consent_that_needs_none(struct policy *p)
 {
@@ -322,7 +332,9 @@ static void refuses_each_thing_that_is_wrong(void **state)
         one_key_under_two_ids,
         two_keys_under_one_id,
         key_twice,
-        epoch_not_known,
+        epoch_without_an_end,
+        epoch_of_a_minute,
+        key_that_lives_too_long,
         consent_that_needs_none,
         basis_not_known,
         purpose_twice,

@@ -11,6 +11,7 @@
 
 #include "../support/parts.h"
 #include "agent/cursor.h"
+#include "policy/epoch.h"
 #include "policy/reason.h"
 
 #define ROOMY (64 * 1024 * 1024)
@@ -136,6 +137,64 @@ static void a_new_policy_keeps_who_is_there(void **state)
     add_policy(p, 3, other_key_name);
     assert_int_equal(take_subject(&p->take, NULL, after), SOTTO_ENOTFOUND);
     parts_free(p);
+}
+
+static void day_key(struct policy *draft)
+{
+    draft->keys[0].epoch_ms = DAY_MS;
+    draft->keys[0].destroy_ms = 2 * DAY_MS;
+}
+
+/* Keys of which the first is a day's, kept from some days after the day. */
+static struct pseudonym_keys *day_keys(const struct parts *p, uint64_t day,
+                                       uint64_t after)
+{
+    struct pseudonym_keys *k = pseudonym_keys_make();
+
+    *k = *p->fixture.pseudonyms;
+    k->epoch_ms[0] = DAY_MS;
+    k->destroy_ms[0] = 2 * DAY_MS;
+    k->first[0] = day + after;
+    epoch_turn(k->secrets[0], after);
+    return k;
+}
+
+static void keys_go_with_the_pseudonyms_they_made(void **state)
+{
+    struct parts *p = make();
+    const int64_t now = trusted_now(&p->time);
+    const uint64_t today = epoch_of(now, DAY_MS);
+    struct pseudonym_keys *two = day_keys(p, today - 2, 0),
+                          *one = day_keys(p, today - 2, 1),
+                          *none = day_keys(p, today - 2, 5);
+    const struct policy *policy;
+    uint8_t expected[16], subject[16];
+
+    (void)state;
+    policy = add_policy(p, 2, day_key);
+    assert_int_equal(take_keys(&p->take, two), SOTTO_OK);
+    identify(p, "alice");
+    assert_int_equal(pseudonym_at(expected, policy, two,
+                                  policy_subject_id(policy), span_text("alice"),
+                                  now),
+                     SOTTO_OK);
+    assert_int_equal(take_subject(&p->take, NULL, subject), SOTTO_OK);
+    assert_memory_equal(subject, expected, 16);
+    assert_int_equal(take_keys(&p->take, one), SOTTO_OK);
+    pseudonym_keys_free(two); /* nobody uses it */
+    assert_int_equal(take_subject(&p->take, NULL, subject), SOTTO_OK);
+    assert_memory_equal(subject, expected, 16);
+    identify(p, "alice");
+    assert_int_equal(take_subject(&p->take, NULL, subject), SOTTO_OK);
+    assert_memory_equal(subject, expected, 16); /* the ratchet leads there */
+    assert_int_equal(take_keys(&p->take, none), SOTTO_OK);
+    pseudonym_keys_free(one);
+    assert_int_equal(take_subject(&p->take, NULL, subject), SOTTO_ENOTFOUND);
+    assert_int_equal(
+        take_identify(&p->take, span_text("userId"), span_text("alice")),
+        SOTTO_ENOTFOUND);
+    parts_free(p);
+    pseudonym_keys_free(none);
 }
 
 static void consent_for_a_purpose_of_a_later_policy_waits_for_it(void **state)
@@ -328,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_person_is_named_only_with_consent),
         cmocka_unit_test(a_new_policy_keeps_who_is_there),
+        cmocka_unit_test(keys_go_with_the_pseudonyms_they_made),
         cmocka_unit_test(consent_for_a_purpose_of_a_later_policy_waits_for_it),
         cmocka_unit_test(everything_names_a_person_alike),
         cmocka_unit_test(nobody_is_left_after_a_session),
