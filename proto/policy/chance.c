@@ -102,8 +102,7 @@ unsigned chance_respond(struct chance *c, unsigned k, unsigned truth,
     for (;;) {
         unsigned answer = (unsigned)chance_number(c, k);
 
-        if (answer == truth || truth >= k ||
-            chance_exp(c, epsilon_millionths, MILLION))
+        if (answer == truth || chance_exp(c, epsilon_millionths, MILLION))
             return answer;
     }
 }

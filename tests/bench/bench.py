@@ -515,6 +515,13 @@ action(type="omfile" file="%(out)s" template="fields")
         self.row("track_sync(), 16 callers, time per call", "µs",
                  [crowd["sync_each"] / 1000], target="shared", limit=limit)
 
+    def policies(self):
+        runs = [self.values([self.args.policy_bench]) for _ in range(3)]
+        self.row("an event of 20 fields made anonymous", "µs",
+                 [r["anonymize_p50"] / 1000 for r in runs], target="at most 5")
+        self.row("a signed policy of 8 KiB loaded and verified", "ms",
+                 [r["load_p50"] / 1e6 for r in runs], target="at most 1")
+
     def dead(self):
         """Connections that nobody answers: each is accepted and closed."""
         with socket.socket() as s:
@@ -616,7 +623,8 @@ action(type="omfile" file="%(out)s" template="fields")
                            ("subjects", self.subjects), ("risk", self.risk),
                            ("crowd", self.crowds),
                            ("ring", self.ring_path),
-                           ("library", self.library), ("lists", self.lists)):
+                           ("library", self.library), ("lists", self.lists),
+                           ("policy", self.policies)):
             if not self.args.only or name in self.args.only.split(","):
                 part()
 
@@ -625,7 +633,7 @@ def read_args():
     import argparse
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("agent", "aggregator", "policy", "source", "app", "crowd",
-                 "risk"):
+                 "risk", "policy-bench"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--shared", default="")
     parser.add_argument("--small", action="store_true")

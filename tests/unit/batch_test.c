@@ -423,6 +423,42 @@ static void checks_every_number(void **state)
                      SOTTO_EDECODE);
 }
 
+/* A text that its action cannot have made is refused, whoever sends it. */
+static void a_text_that_no_action_made_is_refused(void **state)
+{
+    static const struct {
+        const char *text;
+        enum sotto_err err;
+    } rows[] = {{"203.0.0.0/16", SOTTO_OK}, {"203.0.113.7", SOTTO_EDECODE}};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct policy *p = sample_policy();
+        struct policy_field *f = &p->events[0].fields[5];
+        struct counters c = {0};
+        struct batch_view *v = NULL;
+        struct event ev = {.index = 0};
+        struct batch *b;
+        struct buf body;
+
+        ev.values[5].present = true;
+        ev.values[5].text = span_text(rows[i].text);
+        buf_init(&body, BATCH_BYTES_MAX);
+        assert_int_equal(batch_open(&b, 10, 1 << 16), SOTTO_OK);
+        batch_begin(b, p);
+        assert_int_equal(batch_add(b, &ev), SOTTO_OK); /* as kept text */
+        assert_int_equal(batch_encode(b, &c, &body), SOTTO_OK);
+        f->action = ACTION_IP;
+        f->v4 = 16;
+        f->v6 = 32;
+        assert_int_equal(batch_decode(&v, bytes_of(&body), p), rows[i].err);
+        batch_view_free(v);
+        batch_close(b);
+        buf_fini(&body);
+        policy_free(p);
+    }
+}
+
 /* The form travels between versions: it may not change unnoticed. */
 static void body_is_frozen(void **state)
 {
@@ -460,6 +496,7 @@ int main(void)
         cmocka_unit_test(checks_the_counters),
         cmocka_unit_test(survives_damage),
         cmocka_unit_test(checks_every_number),
+        cmocka_unit_test(a_text_that_no_action_made_is_refused),
         cmocka_unit_test(body_is_frozen),
     };
 

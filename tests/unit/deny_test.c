@@ -53,8 +53,9 @@ static void input_add(struct input *in, bool listed, uint64_t *rng)
     size_t i = in->count++;
 
     memset(&in->fields[i], 0, sizeof(in->fields[i]));
-    snprintf(in->paths[i], sizeof(in->paths[i]), "properties.%c%u",
-             listed ? 'p' : 'x', sample_below(rng, 8));
+    snprintf(in->paths[i], sizeof(in->paths[i]), "properties.%c%u%s",
+             listed ? 'p' : "xp"[i % 2], sample_below(rng, 8),
+             listed || i % 2 == 0 ? "" : "1"); /* p3 is listed, p31 is not */
     in->fields[i].path = span_text(in->paths[i]);
     random_value(&in->fields[i], in->texts[i], rng);
 }
