@@ -61,6 +61,12 @@ static const struct verb_row verbs[] = {
      "The only place where that can be done. Use --id - to read the id from "
      "standard input, which keeps it out of the shell's history.",
      subject_options, 0, 0, subject_run},
+    {"leakscan", "PATH...", "search files for what must not be in them",
+     "Detects identifiers in files, directories, core files; with "
+     "--canary-file, planted values in every form a program might keep them. "
+     "Prints file, offset and kind, never the value. Exit code 1 if there is "
+     "any finding, 2 if there is none but something could not be read.",
+     leakscan_options, 1, CLI_ARGS_MAX, leakscan_run},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 

@@ -52,4 +52,7 @@ extern struct option_row init_options[], record_options[]; /* verbs_write.c */
 int init_run(int argc, const char *const *argv);
 int record_run(int argc, const char *const *argv);
 
+extern struct option_row leakscan_options[]; /* verbs_leakscan.c */
+int leakscan_run(int argc, const char *const *argv);
+
 #endif

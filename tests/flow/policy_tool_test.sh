@@ -312,6 +312,29 @@ says err 'did you mean `Product Viewed`?'
 run 2 explain shop.yaml "Product Viewed.prise"
 says err 'did you mean `price`?'
 
+# leakscan: what was planted is found and not shown; what is not there is not
+mkdir logs
+echo "user ann.lee@example.com md5 $(printf %s canary-value-77 | md5sum)" \
+    >logs/a.log
+printf '\000\377' >logs/b.bin
+printf %s xcanary-value-77 | base64 >>logs/b.bin
+echo canary-value-77 >canaries
+run 1 leakscan logs --canary-file canaries
+says out "logs/a.log:5: email"
+says out "logs/a.log:29: canary 1, MD5 in hexadecimal"
+says out "logs/b.bin:4: canary 1, base64"
+! grep -qE "ann.lee|canary-value" out err || fail "leakscan shows a value"
+run 1 leakscan --json logs --canary-file canaries --kind none
+says out '"count": 2'
+run 0 leakscan logs --kind iban
+run 2 leakscan absent
+run 2 leakscan logs --kind mail
+says err "national_id"
+run 2 leakscan logs --canary-file absent
+echo short >canaries
+run 2 leakscan logs --canary-file canaries
+says err "canary 1 has 5 bytes"
+
 # the command line itself
 run 2 biuld shop.yaml
 says err "build"
