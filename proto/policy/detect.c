@@ -467,5 +467,6 @@ size_t detect_redact(uint8_t *out, size_t out_max, struct span text,
         return w.size;
     while (redact_again(out, &w.size, out_max, kinds))
         ;
+    memset(out + w.size, 0, out_max - w.size); /* of earlier rounds */
     return w.size;
 }

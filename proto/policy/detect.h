@@ -51,7 +51,8 @@ size_t detect(struct span text, uint32_t kinds, struct detection *out,
 /* Writes text with "[email]" and so on in place of what detect() finds, at
  * most out_max bytes, and returns how many: a text that is longer is cut
  * between characters, and never inside a placeholder. detect() finds nothing
- * in the result. out may not overlap text. */
+ * in the result, and nothing else of the text is left in out, which may not
+ * overlap it. */
 size_t detect_redact(uint8_t *out, size_t out_max, struct span text,
                      uint32_t kinds);
 

@@ -359,7 +359,10 @@ static void holds_its_properties_on_anything(void **state)
             end = found[i].start + found[i].size;
             assert_true(end <= strlen(text));
         }
+        memset(out, 0, sizeof(out));
         size = detect_redact(out, sizeof(out), span_text(text), DETECT_ALL);
+        for (size_t i = size; i < sizeof(out); i++)
+            assert_int_equal(out[i], 0); /* no rest of an earlier round */
         if (detect(span_of(out, size), DETECT_ALL, found, 1) != 0)
             fail_msg("%s -> %.*s", text, (int)size, (const char *)out);
     }
