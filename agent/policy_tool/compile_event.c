@@ -5,11 +5,13 @@
 
 #include "base/cli.h"
 #include "base/when.h"
+#include "policy/detect.h"
 #include "policy/event.h"
 #include "policy/network.h"
 #include "policy/url.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +25,7 @@ struct field_text {
     struct span from, purpose, pattern, key;
     int64_t max, bits, round_ms, v4, v6;
     bool required, memoize;
-    struct yaml_node edges, keep, values;
+    struct yaml_node edges, keep, values, detect;
     struct span epsilon;
 };
 
@@ -44,7 +46,7 @@ static const struct yaml_key field_keys[] = {
     {"pattern", YAML_TEXT, offsetof(struct field_text, pattern), false,
      1, NAME_MAX_SIZE, NULL, "kept text must match it, [A-Z0-9]{1,16}"},
     {"max", YAML_INT, offsetof(struct field_text, max), false,
-     1, TEXT_SIZE_MAX, NULL, "bytes of a kept text or a URL"},
+     1, TEXT_SIZE_MAX, NULL, "bytes of a text or a URL"},
     {"key", YAML_TEXT, offsetof(struct field_text, key), false,
      1, NAME_MAX_SIZE, NULL, "of a pseudonym"},
     {"bits", YAML_INT, offsetof(struct field_text, bits), false,
@@ -67,6 +69,8 @@ static const struct yaml_key field_keys[] = {
      1, 16, NULL, "of a randomized answer, 2.0"},
     {"memoize", YAML_BOOL, offsetof(struct field_text, memoize), false,
      0, 0, NULL, "false: new noise for each event"},
+    {"detect", YAML_NODE, offsetof(struct field_text, detect), false,
+     0, 0, NULL, "what is redacted: all, or [email, phone]"},
     {NULL, YAML_TEXT, 0, false, 0, 0, NULL, NULL},
 };
 /* clang-format on */
@@ -412,6 +416,59 @@ static enum sotto_err compile_randomize(struct policy_field *f,
     return err ? err : compile_epsilon(f, t, n, why);
 }
 
+static enum sotto_err each_kind(void *context, struct span key,
+                                struct yaml_node value, struct why *why)
+{
+    struct policy_field *f = context;
+    const char *names[DETECT_COUNT + 1] = {NULL}, *near;
+    char given[NAME_MAX_SIZE + 1];
+    struct span text;
+    enum detect_kind kind;
+    enum sotto_err err = yaml_text(value, &text, why);
+
+    (void)key;
+    if (err)
+        return err;
+    kind = detect_of(text);
+    if (kind < DETECT_COUNT && f->detect >> kind & 1)
+        return yaml_wrong(value, why, "stands twice; remove one");
+    if (kind < DETECT_COUNT) {
+        f->detect |= (uint16_t)(1u << kind);
+        return SOTTO_OK;
+    }
+    for (unsigned i = 0; i < DETECT_COUNT; i++)
+        names[i] = detect_name((enum detect_kind)i);
+    snprintf(given, sizeof(given), "%.*s", (int)(text.size % 64),
+             (const char *)text.data);
+    near = cli_nearest(given, names);
+    return yaml_wrong(value, why, "is nothing that is detected; %s%s%s",
+                      near ? "did you mean `" : "", near ? near : "write",
+                      near ? "`?" : " `detect: all`");
+}
+
+static enum sotto_err compile_redact(struct policy_field *f,
+                                     const struct field_text *t,
+                                     struct yaml_node n, struct why *why)
+{
+    struct span all = {NULL, 0};
+    enum sotto_err err;
+
+    f->max = (uint16_t)(t->max > 0 ? t->max : TEXT_SIZE_MAX);
+    if (yaml_is_scalar(t->detect) && !yaml_text(t->detect, &all, why) &&
+        span_equal(all, span_text("all"))) {
+        f->detect = DETECT_ALL;
+        return SOTTO_OK;
+    }
+    if (!yaml_is_sequence(t->detect))
+        return yaml_wrong(t->detect.node ? t->detect : n, why,
+                          "has the action redact; add `detect: all`, or a "
+                          "list such as [email, phone]");
+    err = yaml_each(t->detect, why, each_kind, f);
+    if (!err && f->detect == 0)
+        err = yaml_wrong(t->detect, why, "is empty; write `detect: all`");
+    return err;
+}
+
 static enum sotto_err compile_action(struct compile *c, struct policy_field *f,
                                      const struct field_text *t,
                                      struct yaml_node n, struct why *why)
@@ -448,6 +505,8 @@ static enum sotto_err compile_action(struct compile *c, struct policy_field *f,
         return SOTTO_OK;
     case ACTION_RANDOMIZE:
         return compile_randomize(f, t, n, why);
+    case ACTION_REDACT:
+        return compile_redact(f, t, n, why);
     case ACTION_DROP:
     case ACTION_COUNT:
         break;
@@ -514,7 +573,8 @@ static enum sotto_err compile_field(struct in_event *in, struct policy_field *f,
                            .memoize = true,
                            .edges = {n.doc, NULL},
                            .keep = {n.doc, NULL},
-                           .values = {n.doc, NULL}};
+                           .values = {n.doc, NULL},
+                           .detect = {n.doc, NULL}};
     const struct action_row *action;
     enum sotto_err err = yaml_fill(n, in->c->field_keys, &t, why);
 

@@ -46,6 +46,11 @@ const struct action_row action_rows[ACTION_COUNT] = {
                           "Which answer is somewhat likelier; no single "
                           "answer can be believed, by as much as epsilon "
                           "says."},
+    [ACTION_REDACT] = {"redact", "from detect max", "text",
+                       "the text, with [email] and so on for identifiers",
+                       "What people wrote, but for identifiers that have a "
+                       "form; names, and what only one person can tell, "
+                       "stay."},
 };
 
 static const char *const type_names[TYPE_COUNT] = {

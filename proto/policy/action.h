@@ -19,6 +19,7 @@ enum action {
     ACTION_URL,       /* some of its parts: url.h */
     ACTION_TOKENIZE,  /* random, new for each event */
     ACTION_RANDOMIZE, /* randomized response: chance.h */
+    ACTION_REDACT,    /* identifiers taken out of a text: detect.h */
     ACTION_COUNT
 };
 

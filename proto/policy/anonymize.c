@@ -9,6 +9,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "policy/detect.h"
 #include "policy/epoch.h"
 #include "policy/network.h"
 #include "policy/url.h"
@@ -452,6 +453,8 @@ static bool cut(const struct policy_field *f, const struct raw_field *raw,
         size = network_cut(room, raw->text, f->v4, f->v6);
     else if (f->action == ACTION_URL)
         size = url_cut(room, f->max, raw->text, f->parts);
+    else if (f->action == ACTION_REDACT)
+        size = detect_redact((uint8_t *)room, f->max, raw->text, f->detect);
     else if (raw->text.size > 0)
         size = useragent_family(room, raw->text);
     v->text = span_of(room, size);
@@ -634,6 +637,7 @@ static bool make_value(const struct anonymizer *a, const struct policy_field *f,
     case ACTION_IP:
     case ACTION_UA_FAMILY:
     case ACTION_URL:
+    case ACTION_REDACT:
         return raw && cut(f, raw, with->room, v);
     case ACTION_TOKENIZE:
         return raw && tokenize(a, v);

@@ -10,7 +10,8 @@
  *   [name, from, role, action, purpose, required, parameter...]
  * with the parameters of its action only: keep: type, max, pattern;
  * pseudonym: key, bits, normalize; time: round; bucket: type, [edge...];
- * ip: v4, v6; url: parts, max; randomize: [value...], epsilon, memoize.
+ * ip: v4, v6; url: parts, max; randomize: [value...], epsilon, memoize;
+ * redact: detect, max.
  * Times and durations are integers of milliseconds. There is one form for one
  * policy: policy_load refuses bytes that would not be written again. */
 #include "policy/policy.h"
@@ -140,6 +141,10 @@ static void encode_parameters(struct packer *to, const struct policy_field *f)
             pack_text(to, span_text(f->values[i]));
         pack_uint(to, f->epsilon);
         pack_bool(to, f->memoize);
+        break;
+    case ACTION_REDACT:
+        pack_uint(to, f->detect);
+        pack_uint(to, f->max);
         break;
     default:
         break;

@@ -116,7 +116,8 @@ struct policy_field {
     uint8_t value_count;          /* ACTION_RANDOMIZE */
     bool memoize;                 /* ACTION_RANDOMIZE */
     uint16_t max;                 /* bytes of a text; derived but for
-                                     ACTION_KEEP and ACTION_URL */
+                                     ACTION_KEEP, _URL and _REDACT */
+    uint16_t detect;              /* ACTION_REDACT: set of detect_kind */
     uint32_t epsilon;             /* ACTION_RANDOMIZE: millionths */
     int64_t round_ms;             /* ACTION_TIME; at least 1 */
     struct pattern *pattern;      /* ACTION_KEEP text; NULL: any */

@@ -20,7 +20,7 @@ static inline uint32_t form_parameters(unsigned action)
     static const uint8_t parameters[ACTION_COUNT] = {
         [ACTION_KEEP] = 3,      [ACTION_PSEUDONYM] = 3, [ACTION_TIME] = 1,
         [ACTION_BUCKET] = 2,    [ACTION_IP] = 2,        [ACTION_URL] = 2,
-        [ACTION_RANDOMIZE] = 3,
+        [ACTION_RANDOMIZE] = 3, [ACTION_REDACT] = 2,
     };
 
     return action < ACTION_COUNT ? parameters[action] : 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/dict.h"
+#include "policy/detect.h"
 #include "policy/event.h"
 #include "policy/network.h"
 #include "policy/policy_form.h"
@@ -288,6 +289,14 @@ static void load_randomize(struct loader *l, const msgpack_object *at,
     require(l, f->epsilon >= POLICY_EPSILON_MIN);
 }
 
+static void load_redact(struct loader *l, const msgpack_object *at,
+                        struct policy_field *f)
+{
+    f->detect = (uint16_t)load_uint(l, &at[0], DETECT_ALL);
+    f->max = (uint16_t)load_uint(l, &at[1], TEXT_SIZE_MAX);
+    require(l, f->detect > 0 && f->max > 0);
+}
+
 static void load_parameters(struct loader *l, const msgpack_object *at,
                             struct policy_field *f)
 {
@@ -324,6 +333,9 @@ static void load_parameters(struct loader *l, const msgpack_object *at,
         break;
     case ACTION_RANDOMIZE:
         load_randomize(l, at, f);
+        break;
+    case ACTION_REDACT:
+        load_redact(l, at, f);
         break;
     default:
         refuse(l, SOTTO_EDECODE); /* a dropped field is no column */

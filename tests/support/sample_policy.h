@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/detect.h"
 #include "policy/network.h"
 #include "policy/policy.h"
 #include "policy/url.h"
@@ -248,6 +249,9 @@ static inline void sample_random_field(struct policy_event *e, unsigned number,
         f->max = (uint16_t)(1 + sample_below(rng, TEXT_SIZE_MAX));
     } else if (action == ACTION_RANDOMIZE) {
         sample_values(f, 2 + sample_below(rng, POLICY_VALUES_MAX - 1));
+    } else if (action == ACTION_REDACT) {
+        f->detect = (uint16_t)(1 + sample_below(rng, DETECT_ALL));
+        f->max = (uint16_t)(1 + sample_below(rng, TEXT_SIZE_MAX));
     }
 }
 

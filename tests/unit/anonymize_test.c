@@ -625,6 +625,39 @@ static void cuts_addresses_agents_and_urls(void **state)
     }
 }
 
+static void takes_identifiers_out_of_text(void **state)
+{
+    static const struct {
+        const char *raw, *made;
+    } rows[] = {
+        {"red cup ann@example.com", "red cup [email]"},
+        {"13812345678", "[phone]"},
+        {"red cup", "red cup"},
+        {"a text that is too long, ann@example.com",
+         "a text that is too long, "},
+        {"not UTF-8 \xff", NULL},
+        {"", NULL},
+    };
+    struct bench *b = *state;
+    struct policy *draft;
+    struct policy_field *f =
+        more_begin(&draft, "properties.more", ACTION_REDACT);
+
+    f->detect = DETECT_ALL;
+    f->max = 30;
+    more_end(b, draft);
+    give_text(&b->raw, "properties.more", "");
+    for (unsigned r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        const struct event_value *v = &b->ev.values[MORE];
+
+        raw_of(b, "properties.more")->text = span_text(rows[r].raw);
+        assert_int_equal(take(b), DROP_NOT);
+        assert_int_equal(v->present, rows[r].made != NULL);
+        if (v->present)
+            assert_true(span_equal(v->text, span_text(rows[r].made)));
+    }
+}
+
 static void a_token_is_never_the_same(void **state)
 {
     struct bench *b = *state;
@@ -799,6 +832,7 @@ int main(void)
         TEST(unlisted_fields_do_not_interfere),
         TEST(takes_nothing_by_default),
         TEST(cuts_addresses_agents_and_urls),
+        TEST(takes_identifiers_out_of_text),
         TEST(a_token_is_never_the_same),
         TEST(a_memoized_answer_stays_the_persons),
         TEST(a_fresh_answer_changes),

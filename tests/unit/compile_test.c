@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../support/officer.h"
+#include "policy/detect.h"
 #include "policy/url.h"
 
 #include <cmocka.h>
@@ -95,7 +96,10 @@ static void makes_what_the_actions_ask_for(void **state)
         "    age: {from: properties.age, action: randomize, values: ['<18', "
         "18-24, na], epsilon: 2.0}\n"
         "    mood: {from: properties.mood, action: randomize, values: [1, 2], "
-        "epsilon: 0.25, memoize: false}\n";
+        "epsilon: 0.25, memoize: false}\n"
+        "    query: {from: properties.query, action: redact, detect: all}\n"
+        "    note: {from: properties.note, action: redact, max: 40, detect: "
+        "[email, phone]}\n";
     char text[4096];
     struct compiled *c;
     const struct policy_field *f;
@@ -121,6 +125,10 @@ static void makes_what_the_actions_ask_for(void **state)
     assert_int_equal(f[4].max, 5);
     assert_int_equal(f[5].epsilon, 250000);
     assert_false(f[5].memoize);
+    assert_int_equal(f[6].detect, DETECT_ALL);
+    assert_int_equal(f[6].max, 256);
+    assert_int_equal(f[7].detect, 1u << DETECT_EMAIL | 1u << DETECT_PHONE);
+    assert_int_equal(f[7].max, 40);
     compiled_free(c);
 }
 
@@ -310,6 +318,17 @@ static const struct bad {
      "agent.keep:", "it takes: from v4 v6"},
     {"action: drop", "action: ua_family, max: 9", 19,
      "agent.max:", "it takes: from"},
+    {"action: drop", "action: redact", 19, "agent:", "add `detect: all`"},
+    {"action: drop", "action: redact, detect: []", 19,
+     "agent.detect:", "is empty"},
+    {"action: drop", "action: redact, detect: most", 19,
+     "agent.detect:", "add `detect: all`"},
+    {"action: drop", "action: redact, detect: [email, phones]", 19,
+     "agent.detect[1]:", "did you mean `phone`?"},
+    {"action: drop", "action: redact, detect: [ip, ip]", 19,
+     "agent.detect[1]:", "twice"},
+    {"action: drop", "action: redact, detect: all, pattern: a", 19,
+     "agent.pattern:", "it takes: from detect max"},
     {"action: drop", "action: url", 19, "agent:", "add `keep: [path]`"},
     {"action: drop", "action: url, keep: path", 19,
      "agent.keep:", "add `keep: [path]`"},

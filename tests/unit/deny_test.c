@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "policy/detect.h"
+
 #include "../support/sample_event.h"
 
 #define ROUNDS 4000
@@ -129,6 +131,9 @@ static bool text_as_declared(const struct policy_field *f, struct span text)
         return text.size <= 24 && !memchr(text.data, ' ', text.size);
     case ACTION_RANDOMIZE:
         return listed;
+    case ACTION_REDACT:
+        return text.size <= f->max &&
+               detect(text, f->detect, &(struct detection){0}, 1) == 0;
     default:
         return f->action == ACTION_KEEP && text.size <= f->max &&
                (!f->pattern || pattern_match(f->pattern, text));

@@ -278,6 +278,16 @@ static void url_without_end(struct policy *p)
     made_by(p, ACTION_URL)->max = TEXT_SIZE_MAX + 1;
 }
 
+static void redacts_nothing(struct policy *p)
+{
+    made_by(p, ACTION_REDACT)->detect = 0;
+}
+
+static void redacts_what_nobody_knows(struct policy *p)
+{
+    made_by(p, ACTION_REDACT)->detect = DETECT_ALL + 1;
+}
+
 static void token_from_nowhere(struct policy *p)
 {
     made_by(p, ACTION_TOKENIZE)->from[0] = '\0';
@@ -364,6 +374,8 @@ static void refuses_each_thing_that_is_wrong(void **state)
         url_of_nothing,
         url_with_a_query,
         url_without_end,
+        redacts_nothing,
+        redacts_what_nobody_knows,
         token_from_nowhere,
         token_as_a_person,
         one_answer,
