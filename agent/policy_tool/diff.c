@@ -198,11 +198,15 @@ static void diff_key(struct differ *d, const struct policy_key *old,
                  "its pseudonyms can be linked %s, it was %s",
                  words_epoch(after, next->epoch_ms),
                  words_epoch(before, old->epoch_ms));
+    if (old->epoch_ms != 0 && next->epoch_ms != 0)
+        longer(d, where, "its old keys, with which guesses can be tested, live",
+               old->destroy_ms, next->destroy_ms);
     scratch_clear(d);
     d->scratch_old->key_count = d->scratch_next->key_count = 1;
     d->scratch_old->keys[0] = *old;
     d->scratch_next->keys[0] = *next;
     d->scratch_next->keys[0].epoch_ms = old->epoch_ms;
+    d->scratch_next->keys[0].destroy_ms = old->destroy_ms;
     say_rest(d, where);
 }
 

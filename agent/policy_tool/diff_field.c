@@ -205,6 +205,82 @@ static void diff_bucket(const struct pair *p, struct policy_field *rest)
                      : "other buckets cannot be compared; counted as up");
 }
 
+/* More bits of an address are a smaller network. */
+static void diff_ip(const struct pair *p, struct policy_field *rest)
+{
+    const struct policy_field *old = p->old, *next = p->next;
+
+    rest->v4 = old->v4;
+    rest->v6 = old->v6;
+    if (old->v4 != next->v4)
+        diff_say(p->d, next->v4 > old->v4 ? DIFF_UP : DIFF_DOWN, p->where,
+                 "keeps %d bits of an IPv4 address, it was %d", (int)next->v4,
+                 (int)old->v4);
+    if (old->v6 != next->v6)
+        diff_say(p->d, next->v6 > old->v6 ? DIFF_UP : DIFF_DOWN, p->where,
+                 "keeps %d bits of an IPv6 address, it was %d", (int)next->v6,
+                 (int)old->v6);
+}
+
+static void diff_url(const struct pair *p, struct policy_field *rest)
+{
+    const struct policy_field *old = p->old, *next = p->next;
+    bool more = next->parts & ~old->parts;
+
+    rest->parts = old->parts;
+    rest->max = old->max;
+    if (old->parts != next->parts)
+        diff_say(p->d, more ? DIFF_UP : DIFF_DOWN, p->where, "keeps %s",
+                 !more                       ? "fewer parts of the address"
+                 : old->parts & ~next->parts ? "other parts of the address, "
+                                               "which cannot be compared; "
+                                               "counted as up"
+                                             : "more parts of the address");
+    if (old->max != next->max)
+        diff_say(p->d, next->max > old->max ? DIFF_UP : DIFF_DOWN, p->where,
+                 "keeps addresses of up to %d bytes, it was %d", (int)next->max,
+                 (int)old->max);
+}
+
+static bool same_values(const struct policy_field *a,
+                        const struct policy_field *b)
+{
+    if (a->value_count != b->value_count)
+        return false;
+    for (int i = 0; i < a->value_count; i++)
+        if (strcmp(a->values[i], b->values[i]) != 0)
+            return false;
+    return true;
+}
+
+/* A larger epsilon is a truer answer; an answer that is not kept can be asked
+ * again until chance averages out. */
+static void diff_randomize(const struct pair *p, struct policy_field *rest)
+{
+    const struct policy_field *old = p->old, *next = p->next;
+    char before[32], after[32];
+
+    rest->epsilon = old->epsilon;
+    rest->memoize = old->memoize;
+    rest->values = old->values;
+    rest->value_count = old->value_count;
+    money_exact(before, old->epsilon);
+    money_exact(after, next->epsilon);
+    if (old->epsilon != next->epsilon)
+        diff_say(p->d, next->epsilon > old->epsilon ? DIFF_UP : DIFF_DOWN,
+                 p->where, "is randomized with epsilon %s, it was %s", after,
+                 before);
+    if (old->memoize != next->memoize)
+        diff_say(p->d, next->memoize ? DIFF_DOWN : DIFF_UP, p->where,
+                 next->memoize
+                     ? "gives a person the same answer each time"
+                     : "is drawn anew each time, which wears the chance off");
+    if (!same_values(old, next))
+        diff_say(p->d, DIFF_UP, p->where,
+                 "has other values to choose from, which cannot be compared; "
+                 "counted as up");
+}
+
 /* Looks at the parameters of an action and makes those it has looked at equal
  * in rest. */
 static void (*const parameters[ACTION_COUNT])(const struct pair *p,
@@ -213,6 +289,9 @@ static void (*const parameters[ACTION_COUNT])(const struct pair *p,
     [ACTION_PSEUDONYM] = diff_pseudonym,
     [ACTION_TIME] = diff_time,
     [ACTION_BUCKET] = diff_bucket,
+    [ACTION_IP] = diff_ip,
+    [ACTION_URL] = diff_url,
+    [ACTION_RANDOMIZE] = diff_randomize,
 };
 
 static void diff_parameters(const struct pair *p)

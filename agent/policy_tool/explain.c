@@ -4,6 +4,7 @@
 #include "agent/policy_tool/explain.h"
 
 #include "agent/policy_tool/words.h"
+#include "policy/url.h"
 
 #include <stdio.h>
 
@@ -24,10 +25,18 @@ __attribute__((format(printf, 3, 4))) static void say(char *out, size_t size,
     va_end(args);
 }
 
+static void explain_url(char *out, size_t size, const struct policy_field *f)
+{
+    say(out, size, ",%s%s%s of it, at most %d bytes",
+        f->parts & URL_SCHEME ? " scheme" : "",
+        f->parts & URL_HOST ? " host" : "", f->parts & URL_PATH ? " path" : "",
+        (int)f->max);
+}
+
 static void explain_leaves(struct explained *out, const struct policy_field *f)
 {
     const struct action_row *action = &action_rows[f->action];
-    char detail[200] = "", duration[WORDS_SIZE];
+    char detail[200] = "", duration[WORDS_SIZE], epsilon[32];
 
     switch (f->action) {
     case ACTION_KEEP:
@@ -51,6 +60,20 @@ static void explain_leaves(struct explained *out, const struct policy_field *f)
         break;
     case ACTION_BUCKET:
         say(detail, sizeof(detail), ", one of %d", (int)f->edge_count + 1);
+        break;
+    case ACTION_IP:
+        say(detail, sizeof(detail),
+            ", %d bits of an IPv4 address, %d of an IPv6 address", (int)f->v4,
+            (int)f->v6);
+        break;
+    case ACTION_URL:
+        explain_url(detail, sizeof(detail), f);
+        break;
+    case ACTION_RANDOMIZE:
+        money_exact(epsilon, f->epsilon);
+        say(detail, sizeof(detail), ", of %d values, with epsilon %s%s",
+            (int)f->value_count, epsilon,
+            f->memoize ? ", the same for a person each time" : "");
         break;
     default: /* the row says it all */
         break;
@@ -127,7 +150,7 @@ static void explain_id(struct explained *out, const struct policy *p,
                        const struct policy_field *f)
 {
     const struct policy_key *key = &p->keys[f->key];
-    char epoch[WORDS_SIZE];
+    char epoch[WORDS_SIZE], destroyed[WORDS_SIZE];
 
     if (key->epoch_ms == 0)
         say(out->linked, sizeof(out->linked),
@@ -137,8 +160,10 @@ static void explain_id(struct explained *out, const struct policy *p,
     else
         say(out->linked, sizeof(out->linked),
             "Can be linked %s: after that the key `%s` gives the same %s "
-            "another value.",
-            words_epoch(epoch, key->epoch_ms), key->name, f->from);
+            "another value. The old key is destroyed after %s; then nobody "
+            "can make the old value again.",
+            words_epoch(epoch, key->epoch_ms), key->name, f->from,
+            words_duration(destroyed, key->destroy_ms));
 }
 
 static void explain_linked(struct explained *out, const struct policy *p,

@@ -35,7 +35,8 @@ static void no_time(struct lint *l, const struct compiled *c, int e)
 static bool may_be_rare(const struct policy_field *f)
 {
     return f->action != ACTION_PSEUDONYM && f->action != ACTION_SESSION &&
-           f->action != ACTION_TIME;
+           f->action != ACTION_TIME && f->action != ACTION_TOKENIZE &&
+           f->action != ACTION_RANDOMIZE;
 }
 
 static void quasi_identifiers(struct lint *l, const struct compiled *c, int e)

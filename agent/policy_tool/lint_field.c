@@ -9,8 +9,11 @@
 /* To hash one guess on one core: keyed BLAKE2b of an id. */
 #define GUESS_NS 300
 
-#define EDGES_MAX 20 /* of a bucket that is still coarse */
-#define NARROW_MAX 2 /* neighbouring buckets of one value each */
+#define IPV4_MAX 16
+#define IPV6_MAX 32
+#define EPSILON_MAX 4000000 /* millionths: e^4 = 55 to 1 for the truth */
+#define EDGES_MAX 20        /* of a bucket that is still coarse */
+#define NARROW_MAX 2        /* neighbouring buckets of one value each */
 
 /* One field, with all it belongs to. */
 struct field_at {
@@ -249,10 +252,48 @@ static void exact_time(const struct field_at *at)
                    "nothing else links; add `round: PT1M`");
 }
 
+/* Two octets off an IPv4 address; of IPv6 the least that a registry gives to a
+ * provider is left (RIPE-738). */
+static void narrow_network(const struct field_at *at)
+{
+    const struct policy_field *f = at->field;
+
+    if (f->action == ACTION_IP && (f->v4 > IPV4_MAX || f->v6 > IPV6_MAX))
+        FIELD_SAYS(at, "narrow-network",
+                   "cuts fewer than two octets of an address: /%d and /%d are "
+                   "networks of few people; write `v4: %d, v6: %d`",
+                   (int)f->v4, (int)f->v6, IPV4_MAX, IPV6_MAX);
+}
+
+static void weak_noise(const struct field_at *at)
+{
+    const struct policy_field *f = at->field;
+
+    if (f->action == ACTION_RANDOMIZE && f->epsilon > EPSILON_MAX)
+        FIELD_SAYS(at, "weak-noise",
+                   "is randomized so little that an answer can be believed; "
+                   "write an epsilon of at most 4");
+    if (f->action == ACTION_RANDOMIZE && !f->memoize &&
+        policy_memo_field(at->event))
+        FIELD_SAYS(at, "drawn-anew",
+                   "is drawn anew for each event, so that a person's answers "
+                   "average to the truth; add `memoize: true`");
+}
+
 static void (*const field_rules[])(const struct field_at *at) = {
-    kept_identifier,        free_text,   wide_pattern, kept_address, kept_order,
-    fine_buckets,           low_entropy, case_differs, shared_key,   exact_time,
+    kept_identifier,
+    free_text,
+    wide_pattern,
+    kept_address,
+    kept_order,
+    fine_buckets,
+    low_entropy,
+    case_differs,
+    shared_key,
+    exact_time,
     stable_without_consent,
+    narrow_network,
+    weak_noise,
 };
 
 void lint_field(struct lint *l, const struct compiled *c, int event, int field)

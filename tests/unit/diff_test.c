@@ -17,7 +17,7 @@ static const char base[] =
     "expires: 2027-12-01\n"
     "signers: {need: 2, keys: [dpo, eng, law]}\n"
     "keys: {visitor: {kind: blake2b, epoch: none}, order: {kind: blake2b, "
-    "epoch: none}}\n"
+    "epoch: none}, week: {kind: blake2b, epoch: P1D, destroy_after: P2D}}\n"
     "purposes:\n"
     "  measure: {basis: legitimate_interest, consent: given, retention: P13M}\n"
     "  personalise: {basis: consent, consent: given, retention: P180D}\n"
@@ -35,6 +35,10 @@ static const char base[] =
     "    price: {role: value, from: properties.price, action: bucket, "
     "edges: [0, 10, 100]}\n"
     "    page: {from: context.page.path, action: keep, max: 30}\n"
+    "    net: {from: context.ip, action: ip, v4: 16, v6: 32}\n"
+    "    site: {from: context.page.url, action: url, keep: [host, path]}\n"
+    "    mood: {from: properties.mood, action: randomize, values: [low, "
+    "high], epsilon: 2.0, memoize: true}\n"
     "    country: {from: properties.country, action: keep, pattern: "
     "'[A-Z]{2}'}\n"
     "    plan: {from: properties.plan, action: keep, pattern: "
@@ -104,6 +108,12 @@ static const struct row {
      "retention.spool", "90 days instead of 30 days", 1, 0},
     {"a key more", "keys: {", "keys: {spare: {kind: blake2b, epoch: none}, ",
      DIFF_SAME, true, "keys.spare", "linked for ever", 0, 0},
+    {"a longer epoch", "epoch: P1D", "epoch: P7D", DIFF_UP, false, "keys.week",
+     "linked within 7 days, it was within 1 day", 1, 0},
+    {"later destruction", "destroy_after: P2D", "destroy_after: P9D", DIFF_UP,
+     false, "keys.week", "live, 9 days instead of 2 days", 1, 0},
+    {"no epoch", "epoch: P1D, destroy_after: P2D", "epoch: none", DIFF_UP,
+     false, "keys.week", "linked for ever, it was within 1 day", 1, 0},
     {"longer retention", "P13M", "P25M", DIFF_UP, false, "purposes.measure",
      "keeps 750 days after the event, it was 390", 1, 0},
     {"shorter retention", "P180D", "P30D", DIFF_DOWN, false,
@@ -196,6 +206,22 @@ static const struct row {
      "Product Viewed.item", "keeps any text", 1, 0},
     {"max larger", "max: 40", "max: 41", DIFF_UP, false, "Product Viewed.item",
      "up to 41 bytes, it was 40", 1, 0},
+    {"a narrower network", "v4: 16", "v4: 24", DIFF_UP, false,
+     "Product Viewed.net", "24 bits of an IPv4 address, it was 16", 1, 0},
+    {"a wider network", "v6: 32", "v6: 24", DIFF_DOWN, false,
+     "Product Viewed.net", "24 bits of an IPv6 address", 0, 1},
+    {"more of an address", "[host, path]", "[scheme, host, path]", DIFF_UP,
+     false, "Product Viewed.site", "more parts", 1, 0},
+    {"other parts", "[host, path]", "[scheme, host]", DIFF_UP, true,
+     "Product Viewed.site", "other parts", 1, 0},
+    {"longer addresses", "[host, path]}", "[host, path], max: 200}", DIFF_UP,
+     false, "Product Viewed.site", "up to 200 bytes", 1, 0},
+    {"less noise", "epsilon: 2.0", "epsilon: 2.5", DIFF_UP, false,
+     "Product Viewed.mood", "epsilon 2.5, it was 2", 1, 0},
+    {"drawn anew", ", memoize: true", ", memoize: false", DIFF_UP, false,
+     "Product Viewed.mood", "wears the chance off", 1, 0},
+    {"other values", "[low, high]", "[low, tall]", DIFF_UP, true,
+     "Product Viewed.mood", "other values to choose from", 1, 0},
     {"field for another purpose", "purpose: personalise}", "purpose: orders}",
      DIFF_UP, true, "Product Viewed.visitor",
      "is for the purpose `orders` (without consent)", 1, 0},

@@ -21,6 +21,10 @@ static const char text[] = OFFICER_HEAD
     "    price: {role: value, from: properties.price, action: bucket, "
     "edges: [0, 9.99, 100]}\n"
     "    page: {from: context.page.path, action: keep}\n"
+    "    net: {from: context.ip, action: ip, v4: 12, v6: 32}\n"
+    "    site: {from: context.page.url, action: url, keep: [host, path]}\n"
+    "    mood: {from: properties.mood, action: randomize, values: [low, "
+    "high], epsilon: 2.5, memoize: true}\n"
     "  Page Viewed:\n"
     "    purpose: orders\n"
     "    page: {from: context.page.path, action: keep}\n";
@@ -54,6 +58,9 @@ static void says_what_leaves_and_in_what_form(void **state)
         "at most 64 bytes that match [A-Z0-9]{1,32}; another text is left out",
         "the lower edge of its bucket (bucket), one of 4.",
         "any text of at most 64 bytes",
+        "12 bits of an IPv4 address, 32 of an IPv6 address.",
+        ", host path of it, at most ",
+        "of 2 values, with epsilon 2.5, the same for a person each time.",
     };
     struct explained e;
 
@@ -102,8 +109,10 @@ static void says_for_how_long_it_can_be_linked(void **state)
     explain_field(&e, p, &p->events[1], &p->events[1].fields[0]);
     has(e.linked, "No id stands in the same event");
     p->keys[0].epoch_ms = DAY_MS;
+    p->keys[0].destroy_ms = 2 * DAY_MS;
     explain_field(&e, p, viewed, &viewed->fields[1]);
     has(e.linked, "within 1 day: after that the key `visitor`");
+    has(e.linked, "destroyed after 2 days");
     compiled_free(c);
 }
 

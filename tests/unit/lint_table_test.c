@@ -182,6 +182,17 @@ static const struct bad {
     {"from: properties.country, action: keep, pattern: '[A-Z]{2}'",
      "from: context.page.url, action: keep, pattern: '[a-z0-9:/.?=-]+'",
      "kept-address", 21, "Product Viewed.country", "context.page.path"},
+    {"from: properties.country, action: keep, pattern: '[A-Z]{2}'",
+     "from: context.ip, action: ip, v4: 24", "narrow-network", 21,
+     "Product Viewed.country", "write `v4: 16, v6: 32`"},
+    {"from: properties.country, action: keep, pattern: '[A-Z]{2}'",
+     "from: properties.mood, action: randomize, values: [a, b], epsilon: 6, "
+     "memoize: true",
+     "weak-noise", 21, "Product Viewed.country", "at most 4"},
+    {"from: properties.country, action: keep, pattern: '[A-Z]{2}'",
+     "from: properties.mood, action: randomize, values: [a, b], epsilon: 2, "
+     "memoize: false",
+     "drawn-anew", 21, "Product Viewed.country", "add `memoize: true`"},
     {"'[A-Z]{2}'", "'[A-Z{2}'", NULL, 21, "country.pattern", "character"},
     {"[0, 10, 100]", "[0, 100, 10]", NULL, 20, "price.edges[2]", "sort them"},
     {"[0, 10, 100]", "[0, 1, 2, 3, 4]", "fine-buckets", 20,
@@ -319,6 +330,13 @@ static const struct {
     {"    buyer: {",
      "    visit: {role: session, from: context.session, action: session}\n"
      "    buyer: {"},
+    {"from: properties.country, action: keep, pattern: '[A-Z]{2}'",
+     "from: context.ip, action: ip"},
+    {"from: properties.country, action: keep, pattern: '[A-Z]{2}'",
+     "from: properties.mood, action: randomize, values: [a, b], epsilon: 2, "
+     "memoize: true"},
+    {"from: properties.country, action: keep, pattern: '[A-Z]{2}'",
+     "from: context.page.url, action: url, keep: [path]"},
     {"type: money}", "type: money}\n    mail: {from: traits.email, action: "
                      "drop}"},
 };
