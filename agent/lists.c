@@ -35,6 +35,8 @@ struct lists {
     struct shelf *shelf;
     pthread_mutex_t lock;
     struct changes changes;
+    bool scrub_due;    /* what was forgotten is still in the file's log */
+    uint64_t scrubbed; /* applied, when it was not yet */
     struct recents *recents;
     struct item_rows *rows; /* NULL: no complete model */
     struct fold *fold;      /* for rows */
@@ -154,6 +156,24 @@ static enum sotto_err count_documents(struct shelf *shelf, uint64_t *personal,
     return err ? err : shelf_count(shelf, DOCUMENT_SEGMENT, segments);
 }
 
+/* Before this has succeeded nobody is told that documents are applied: what
+ * confirms a tombstone says that nothing is left on the disk. */
+static enum sotto_err scrub(struct lists *l)
+{
+    enum sotto_err err = shelf_scrub(l->shelf);
+
+    if (!err)
+        l->scrub_due = false;
+    return err;
+}
+
+static void scrub_later(struct lists *l, uint64_t applied)
+{
+    if (!l->scrub_due)
+        l->scrubbed = applied;
+    l->scrub_due = true;
+}
+
 enum sotto_err lists_open(struct lists **out, const char *path, struct why *why)
 {
     struct lists *l = calloc(1, sizeof *l);
@@ -168,6 +188,9 @@ enum sotto_err lists_open(struct lists **out, const char *path, struct why *why)
         lists_close(l);
         return err;
     }
+    scrub_later(l, 0); /* a kill may have come between */
+    if (scrub(l))
+        log_warn("lists", "%s: its log cannot be emptied yet", path);
     err = recents_open(&l->recents);
     if (!err)
         err = model_build(&l->rows, &l->fold, l->shelf);
@@ -201,7 +224,7 @@ void lists_close(struct lists *l)
 
 uint64_t lists_applied(const struct lists *l)
 {
-    return shelf_applied(l->shelf);
+    return l->scrub_due ? l->scrubbed : shelf_applied(l->shelf);
 }
 
 enum sotto_err lists_begin(struct lists *l)
@@ -303,6 +326,8 @@ enum sotto_err lists_end(struct lists *l, uint64_t applied)
         return err;
     }
     l->changes.open = false;
+    if (changes.forgotten)
+        scrub_later(l, before);
     if (changes.rows)
         err = model_build(&rows, &fold, l->shelf);
     if (!err)
@@ -320,8 +345,8 @@ enum sotto_err lists_end(struct lists *l, uint64_t applied)
     pthread_mutex_unlock(&l->lock);
     fold_close(fold);
     item_rows_free(rows);
-    if (!err && changes.forgotten)
-        err = shelf_scrub(l->shelf);
+    if (!err && l->scrub_due)
+        err = scrub(l);
     return err;
 }
 
@@ -368,8 +393,10 @@ enum sotto_err lists_forget(struct lists *l, const uint8_t subject[16])
         err = shelf_commit(l->shelf, shelf_applied(l->shelf));
     else
         shelf_rollback(l->shelf);
-    if (!err)
-        err = shelf_scrub(l->shelf);
+    if (!err) {
+        scrub_later(l, shelf_applied(l->shelf));
+        err = scrub(l);
+    }
     if (!err)
         err = count_documents(l->shelf, &personal, &segments);
     pthread_mutex_lock(&l->lock);

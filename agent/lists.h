@@ -18,7 +18,8 @@ enum sotto_err lists_open(struct lists **out, const char *path,
                           struct why *why);
 void lists_close(struct lists *l); /* accepts NULL */
 
-/* The highest document number applied; durable. */
+/* The highest document number applied; durable, and what those up to it made
+ * forgotten is in no file any more. */
 uint64_t lists_applied(const struct lists *l);
 /* One transaction applies documents between begin and end, which stores the
  * number too. LIST, SEGMENT, POPULAR, ROWS, FORGET; others are ignored. A

@@ -2,6 +2,8 @@
  * a restart, a rollback and a damaged file. */
 #include "../support/lists_world.h"
 
+#include <sqlite3.h>
+
 static void nothing_is_not_found(void **state)
 {
     assert_answer(*state, anna, "ENOTFOUND");
@@ -190,6 +192,55 @@ static void forgetting_leaves_nothing_in_memory_or_on_disk(void **state)
     }
 }
 
+/* Somebody reads: the file's log cannot be emptied. */
+static sqlite3 *reader_of(struct world *w)
+{
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "BEGIN; SELECT * FROM document", NULL, NULL, NULL),
+        SQLITE_OK);
+    return db;
+}
+
+static void a_tombstone_is_applied_when_nothing_is_left_on_disk(void **state)
+{
+    struct world *w = *state;
+    uint64_t before;
+    sqlite3 *reader;
+
+    send_own(w, anna, "secretitem", 1, 1);
+    before = lists_applied(w->lists);
+    reader = reader_of(w);
+    begin(w);
+    buf_clear(&w->body);
+    assert_int_equal(apply(w, DOCUMENT_FORGET, span_of(anna, 16), WHEN_NONE),
+                     SOTTO_OK);
+    assert_int_equal(lists_end(w->lists, w->number), SOTTO_ELOCKED);
+    assert_int_equal(lists_applied(w->lists), before);
+    assert_true(on_disk(w, span_of(anna, 16)));
+    sqlite3_close(reader);
+    begin(w); /* it is sent again, and is known */
+    end(w);
+    assert_int_equal(lists_applied(w->lists), w->number);
+    assert_false(on_disk(w, span_of(anna, 16)));
+}
+
+static void a_list_that_expired_is_forgotten_too(void **state)
+{
+    struct world *w = *state;
+    struct list l;
+
+    list_make(&l, "secretitem", REASON_POPULAR);
+    encode(w, &l);
+    send_bytes(w, DOCUMENT_LIST, span_of(anna, 16), NOW - DAY_MS);
+    assert_true(on_disk(w, TEXT("secretitem")));
+    send_empty(w, DOCUMENT_FORGET, span_of(anna, 16));
+    assert_false(on_disk(w, TEXT("secretitem")));
+    assert_false(on_disk(w, span_of(anna, 16)));
+}
+
 static void documents_that_are_not_what_they_say_are_refused(void **state)
 {
     static const uint8_t junk[] = {0x93, 1, 2, 3};
@@ -286,6 +337,8 @@ int main(void)
         TEST(older_documents_are_skipped),
         TEST(tombstones_delete),
         TEST(forgetting_leaves_nothing_in_memory_or_on_disk),
+        TEST(a_tombstone_is_applied_when_nothing_is_left_on_disk),
+        TEST(a_list_that_expired_is_forgotten_too),
         TEST(documents_that_are_not_what_they_say_are_refused),
         TEST(a_shard_beyond_its_model_is_refused),
         TEST(a_damaged_file_is_an_error_that_says_what_to_do),
