@@ -7,6 +7,7 @@
 #include "aggregator/log.h"
 
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "wire/pack.h"
@@ -123,6 +124,46 @@ static enum sotto_err counters_decode(struct counters *c, struct span bytes)
     return err;
 }
 
+/* --- what was erased ---------------------------------------------------- */
+
+#define ERASED_NAME_SIZE 32
+
+static const char *erased_name(char name[ERASED_NAME_SIZE], uint32_t agent)
+{
+    snprintf(name, ERASED_NAME_SIZE, "erased/%u", (unsigned)agent);
+    return name;
+}
+
+enum sotto_err log_erased(struct store *s, uint32_t agent, uint64_t *count)
+{
+    char name[ERASED_NAME_SIZE];
+    struct buf value;
+    enum sotto_err err;
+
+    *count = 0;
+    buf_init(&value, 64);
+    err = store_get(s, erased_name(name, agent), &value);
+    if (!err && value.size != sizeof(*count))
+        err = SOTTO_EDECODE;
+    if (!err)
+        memcpy(count, value.data, sizeof(*count));
+    buf_fini(&value);
+    return err == SOTTO_ENOTFOUND ? SOTTO_OK : err;
+}
+
+static enum sotto_err count_erased(struct store *s, uint32_t agent,
+                                   uint32_t more)
+{
+    char name[ERASED_NAME_SIZE];
+    uint64_t count;
+    enum sotto_err err = log_erased(s, agent, &count);
+
+    count += more;
+    return err ? err
+               : store_put(s, erased_name(name, agent),
+                           span_of(&count, sizeof(count)));
+}
+
 /* --- appending ---------------------------------------------------------- */
 
 struct append { /* memory shared by the entries of a group */
@@ -130,6 +171,21 @@ struct append { /* memory shared by the entries of a group */
     bool moved; /* the entry's body is in the log already */
     struct buf plain, sealed, counters;
 };
+
+static void append_init(struct append *a, struct store *s)
+{
+    *a = (struct append){.store = s};
+    buf_init(&a->plain, HEAD_SIZE + FRAME_MAX);
+    buf_init(&a->sealed, HEAD_SIZE + FRAME_MAX + 64);
+    buf_init(&a->counters, COUNTERS_BYTES_MAX);
+}
+
+static void append_fini(struct append *a)
+{
+    buf_fini(&a->plain);
+    buf_fini(&a->sealed);
+    buf_fini(&a->counters);
+}
 
 static bool is_chunk(const struct log_entry *e)
 {
@@ -207,27 +263,39 @@ static enum sotto_err write_chain(struct append *a, const struct log_entry *e)
     return store_run(q);
 }
 
+/* The head of its row, then the payload, sealed. */
+static enum sotto_err chunk_seal(struct append *a, const struct log_chunk *c,
+                                 struct span payload)
+{
+    uint8_t head[HEAD_SIZE];
+    enum sotto_err err;
+
+    head_write(head, c);
+    buf_clear(&a->plain);
+    err = buf_append(&a->plain, head, sizeof(head));
+    if (!err)
+        err = buf_append(&a->plain, payload.data, payload.size);
+    if (!err)
+        err = store_seal(a->store, LABEL, span_of(a->plain.data, a->plain.size),
+                         &a->sealed);
+    return err;
+}
+
 static enum sotto_err write_chunk(struct append *a, struct log_entry *e)
 {
     struct log_chunk c = {.agent = e->agent,
                           .stream = e->stream,
                           .sequence = e->sequence,
                           .kind = e->kind,
-                          .events = e->events,
+                          .events = e->events - e->erased,
                           .received_ms = e->received_ms};
-    uint8_t head[HEAD_SIZE];
     sqlite3_stmt *q;
     enum sotto_err err;
 
     memcpy(c.policy, e->policy, HASH_SIZE);
-    head_write(head, &c);
-    buf_clear(&a->plain);
-    err = buf_append(&a->plain, head, sizeof(head));
-    if (!err)
-        err = buf_append(&a->plain, e->payload.data, e->payload.size);
-    if (!err)
-        err = store_seal(a->store, LABEL, span_of(a->plain.data, a->plain.size),
-                         &a->sealed);
+    err = chunk_seal(a, &c, e->payload);
+    if (!err && e->erased)
+        err = count_erased(a->store, e->agent, e->erased);
     if (err)
         return err;
     q = store_prepare(a->store,
@@ -342,14 +410,12 @@ static enum sotto_err write_entry(struct append *a, struct log_entry *e)
 enum sotto_err log_append(struct store *s, struct log_entry *entries,
                           size_t count)
 {
-    struct append a = {.store = s};
+    struct append a;
     enum sotto_err err;
 
     if (!count)
         return SOTTO_OK;
-    buf_init(&a.plain, HEAD_SIZE + FRAME_MAX);
-    buf_init(&a.sealed, HEAD_SIZE + FRAME_MAX + 64);
-    buf_init(&a.counters, COUNTERS_BYTES_MAX);
+    append_init(&a, s);
     err = store_begin(s);
     for (size_t i = 0; i < count && !err; i++)
         err = write_entry(&a, &entries[i]);
@@ -357,9 +423,33 @@ enum sotto_err log_append(struct store *s, struct log_entry *entries,
         store_rollback(s);
     else
         err = store_commit(s);
-    buf_fini(&a.plain);
-    buf_fini(&a.sealed);
-    buf_fini(&a.counters);
+    append_fini(&a);
+    return err;
+}
+
+enum sotto_err log_rewrite(struct store *s, const struct log_chunk *chunk,
+                           struct span payload, uint32_t events,
+                           uint32_t erased)
+{
+    struct log_chunk c = *chunk;
+    struct append a;
+    sqlite3_stmt *q;
+    enum sotto_err err;
+
+    c.events = events;
+    append_init(&a, s);
+    err = chunk_seal(&a, &c, payload);
+    if (!err) {
+        q = store_prepare(s, "UPDATE chunk SET events = ?, payload = ?"
+                             " WHERE number = ?");
+        sqlite3_bind_int64(q, 1, c.events);
+        store_bind(q, 2, span_of(a.sealed.data, a.sealed.size));
+        sqlite3_bind_int64(q, 3, to_column(c.number));
+        err = store_run(q);
+    }
+    if (!err && erased)
+        err = count_erased(s, c.agent, erased);
+    append_fini(&a);
     return err;
 }
 

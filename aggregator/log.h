@@ -20,7 +20,8 @@ struct log_entry {
     uint8_t policy[HASH_SIZE];
     struct span payload;             /* zipped body; of a refused one: empty */
     uint8_t body[BODY_ID_SIZE];      /* zeros: none */
-    uint32_t events;                 /* in the body, or voided */
+    uint32_t events;                 /* in the body as sent, or voided */
+    uint32_t erased;                 /* of these not in the payload any more */
     const struct counters *counters; /* of a batch */
     const char *reason; /* why it was refused or voided; NULL: accepted */
     int64_t received_ms;
@@ -70,6 +71,14 @@ enum sotto_err log_chain(struct store *s, uint32_t agent, uint64_t stream,
 uint64_t log_last(struct store *s); /* newest chunk number, 0: none */
 /* The last number that was given to a chunk, also if that is gone. */
 uint64_t log_given(struct store *s);
+/* Puts another payload, with so many events, in the place of a chunk's; erased
+ * events of its agent are counted. Inside a transaction. Chain, body id and
+ * the stream's counts stay: they are of what the agent sent. */
+enum sotto_err log_rewrite(struct store *s, const struct log_chunk *chunk,
+                           struct span payload, uint32_t events,
+                           uint32_t erased);
+/* Events that came from an agent and were erased, then or before. */
+enum sotto_err log_erased(struct store *s, uint32_t agent, uint64_t *count);
 /* Forgets the chains and bodies of what was received before; the chain of a
  * watermark itself stays with its stream. */
 enum sotto_err log_prune(struct store *s, int64_t before_ms);

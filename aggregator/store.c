@@ -346,6 +346,19 @@ void store_rollback(struct store *s)
         store_run(store_prepare(s, ROLLBACK));
 }
 
+enum sotto_err store_scrub(struct store *s)
+{
+    sqlite3_stmt *q = store_prepare(s, "PRAGMA wal_checkpoint(TRUNCATE)");
+    enum sotto_err err = store_row(q);
+
+    if (err)
+        return err;
+    if (sqlite3_column_int(q, 0))
+        err = SOTTO_EAGAIN;
+    store_done(q);
+    return err;
+}
+
 /* --- settings ----------------------------------------------------------- */
 
 /* The name is part of the label, so that a value cannot be moved. */

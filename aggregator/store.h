@@ -48,6 +48,10 @@ void store_blind(const struct store *s, const char *label, struct span value,
 enum sotto_err store_begin(struct store *s);
 enum sotto_err store_commit(struct store *s);
 void store_rollback(struct store *s);
+/* What was deleted or overwritten is gone from the files: secure_delete has
+ * zeroed it in the database, and the log in front of that is emptied. Waits
+ * for readers; SOTTO_EAGAIN: for too long. Outside of a transaction. */
+enum sotto_err store_scrub(struct store *s);
 /* Maps SQLite's result to ours: FULL, IO, NOMEM, … */
 enum sotto_err store_err(int sqlite_result);
 

@@ -337,6 +337,41 @@ static void a_number_is_not_given_twice(void **state)
     assert_int_equal(log_last(s->store), 2);
 }
 
+static void a_rewritten_chunk_stays_in_its_place_and_counts_apart(void **state)
+{
+    struct shop *s = *state;
+    struct log_entry all[2] = {entry(s, 1, 1, "of ann and ben"),
+                               entry(s, 1, 2, "of ben")};
+    struct streams before, after;
+    struct buf buf = scratch();
+    struct log_chunk chunk;
+    uint64_t erased;
+
+    all[1].erased = 4; /* when it came */
+    assert_int_equal(log_append(s->store, all, 2), SOTTO_OK);
+    before = streams_of(s);
+    assert_int_equal(log_read(s->store, 0, &chunk, &buf), SOTTO_OK);
+    assert_int_equal(store_begin(s->store), SOTTO_OK);
+    assert_int_equal(
+        log_rewrite(s->store, &chunk, span_text("of ben alone"), 7, 3),
+        SOTTO_OK);
+    assert_int_equal(store_commit(s->store), SOTTO_OK);
+    assert_int_equal(log_read(s->store, 0, &chunk, &buf), SOTTO_OK);
+    assert_int_equal(chunk.number, 1);
+    assert_int_equal(chunk.events, 7);
+    assert_true(span_equal(chunk.payload, span_text("of ben alone")));
+    assert_int_equal(log_read(s->store, 1, &chunk, &buf), SOTTO_OK);
+    assert_int_equal(chunk.events, 6);
+    after = streams_of(s);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_int_equal(after.all[0].events, 20);
+    assert_int_equal(log_erased(s->store, 1, &erased), SOTTO_OK);
+    assert_int_equal(erased, 7);
+    assert_int_equal(log_erased(s->store, 2, &erased), SOTTO_OK);
+    assert_int_equal(erased, 0);
+    buf_fini(&buf);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -352,6 +387,7 @@ int main(void)
         TEST(what_a_fork_moved_makes_no_second_chunk),
         TEST(a_changed_chunk_is_reported_and_can_be_passed),
         TEST(a_number_is_not_given_twice),
+        TEST(a_rewritten_chunk_stays_in_its_place_and_counts_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
