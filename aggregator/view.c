@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/strip.h"
 #include "aggregator/views/interactions.h"
 #include "aggregator/views/profile.h"
 #include "base/clock.h"
@@ -38,6 +39,8 @@ struct views {
     pthread_mutex_t lock;
     struct slot slots[VIEW_COUNT];
     struct buf scratch, body;
+    struct suppress *suppress; /* NULL: nobody */
+    struct strip strip;
     struct fresh_queue fresh;
     _Atomic uint64_t skipped;
     uint64_t unsaved_events;
@@ -64,6 +67,26 @@ static enum sotto_err fold_into(struct views *v, struct slot *slots,
     return err;
 }
 
+/* Without the erased. */
+static enum sotto_err fold_rest(struct views *v, struct slot *slots,
+                                struct fold *f)
+{
+    struct batch_view *rest;
+    enum sotto_err err =
+        strip_batch(&v->strip, v->suppress, f->batch, f->policy);
+
+    if (err || !v->strip.found.size)
+        return err ? err : fold_into(v, slots, f);
+    err = batch_decode(&rest, span_of(v->strip.body.data, v->strip.body.size),
+                       f->policy);
+    if (err)
+        return err;
+    f->batch = rest;
+    err = fold_into(v, slots, f);
+    batch_view_free(rest);
+    return err;
+}
+
 static enum sotto_err fold_batch(struct views *v, struct slot *slots,
                                  struct fold *f, const struct log_chunk *chunk,
                                  bool *bad)
@@ -80,7 +103,7 @@ static enum sotto_err fold_batch(struct views *v, struct slot *slots,
         return err;
     }
     f->batch = batch;
-    err = fold_into(v, slots, f);
+    err = fold_rest(v, slots, f);
     batch_view_free(batch);
     return err;
 }
@@ -122,15 +145,15 @@ static enum sotto_err fold_chunk(struct views *v, struct slot *slots,
 
 static enum sotto_err fold_fresh(struct views *v, const struct fresh *fresh)
 {
-    const struct fold f = {.chunk = fresh->chunk.number,
-                           .agent = fresh->chunk.agent,
-                           .stream = fresh->chunk.stream,
-                           .sequence = fresh->chunk.sequence,
-                           .received_ms = fresh->chunk.received_ms,
-                           .policy = fresh->policy,
-                           .batch = fresh->batch};
+    struct fold f = {.chunk = fresh->chunk.number,
+                     .agent = fresh->chunk.agent,
+                     .stream = fresh->chunk.stream,
+                     .sequence = fresh->chunk.sequence,
+                     .received_ms = fresh->chunk.received_ms,
+                     .policy = fresh->policy,
+                     .batch = fresh->batch};
 
-    return fold_into(v, v->slots, &f);
+    return fold_rest(v, v->slots, &f);
 }
 
 /* The next chunk above after into those slots that lack it. *number: of the
@@ -200,13 +223,13 @@ static enum sotto_err mark_check(struct views *v, size_t i, uint64_t applied)
     return sealed == applied ? SOTTO_OK : SOTTO_ECRYPTO;
 }
 
-static enum sotto_err save_view(struct views *v, size_t i)
+static enum sotto_err save_view(struct views *v, struct slot *slot, size_t i)
 {
     sqlite3_stmt *q;
-    enum sotto_err err = all[i]->save(v->slots[i].state, v->store);
+    enum sotto_err err = all[i]->save(slot->state, v->store);
 
     if (!err)
-        err = mark_seal(v, i, v->slots[i].applied);
+        err = mark_seal(v, i, slot->applied);
     if (err)
         return err;
     q = store_prepare(v->store,
@@ -214,7 +237,7 @@ static enum sotto_err save_view(struct views *v, size_t i)
                       " ON CONFLICT(name) DO UPDATE"
                       " SET applied_upto = excluded.applied_upto");
     sqlite3_bind_text(q, 1, all[i]->name, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(q, 2, (int64_t)v->slots[i].applied);
+    sqlite3_bind_int64(q, 2, (int64_t)slot->applied);
     return store_run(q);
 }
 
@@ -228,7 +251,7 @@ enum sotto_err views_checkpoint(struct views *v)
         return SOTTO_OK;
     err = store_begin(v->store);
     for (size_t i = 0; i < VIEW_COUNT && !err; i++)
-        err = save_view(v, i);
+        err = save_view(v, &v->slots[i], i);
     if (err)
         store_rollback(v->store);
     else
@@ -340,14 +363,13 @@ static enum sotto_err applied_read(struct views *v, size_t i, struct slot *slot)
     return mark_check(v, i, slot->applied);
 }
 
-/* Both rows of a view go in one transaction, so that it is whole or absent. */
-static enum sotto_err erase_saved(struct views *v, size_t view)
+static enum sotto_err delete_saved(struct views *v, size_t view)
 {
     static const char *const texts[] = {
         "DELETE FROM view_state WHERE view = ?",
         "DELETE FROM view WHERE name = ?",
     };
-    enum sotto_err err = store_begin(v->store);
+    enum sotto_err err = SOTTO_OK;
 
     for (size_t i = 0; i < 2 && !err; i++) {
         sqlite3_stmt *q = store_prepare(v->store, texts[i]);
@@ -355,6 +377,16 @@ static enum sotto_err erase_saved(struct views *v, size_t view)
         sqlite3_bind_text(q, 1, all[view]->name, -1, SQLITE_STATIC);
         err = store_run(q);
     }
+    return err;
+}
+
+/* Both rows of a view go in one transaction, so that it is whole or absent. */
+static enum sotto_err erase_saved(struct views *v, size_t view)
+{
+    enum sotto_err err = store_begin(v->store);
+
+    if (!err)
+        err = delete_saved(v, view);
     if (!err)
         err = mark_seal(v, view, 0);
     if (!err)
@@ -384,6 +416,22 @@ static enum sotto_err load_view(struct views *v, size_t i, struct slot *slot)
     return err ? err : all[i]->open(&slot->state);
 }
 
+/* What is in fresh, and saved, becomes the views; the old ones to fresh. */
+static void show(struct views *v, struct slot *fresh)
+{
+    views_lock(v);
+    for (size_t i = 0; i < VIEW_COUNT; i++) {
+        void *old = v->slots[i].state;
+
+        v->slots[i].state = fresh[i].state;
+        v->slots[i].applied = fresh[i].applied;
+        fresh[i].state = old;
+    }
+    views_unlock(v);
+    v->unsaved_events = 0;
+    v->unsaved = false;
+}
+
 /* After a fold that broke off in the middle of a chunk: from the checkpoints
  * once more. Readers keep what there is until the other is whole. */
 static enum sotto_err reload(struct views *v)
@@ -394,17 +442,7 @@ static enum sotto_err reload(struct views *v)
     for (size_t i = 0; i < VIEW_COUNT && !err; i++)
         err = load_view(v, i, &fresh[i]);
     if (!err) {
-        views_lock(v);
-        for (size_t i = 0; i < VIEW_COUNT; i++) {
-            void *half = v->slots[i].state;
-
-            v->slots[i].state = fresh[i].state;
-            v->slots[i].applied = fresh[i].applied;
-            fresh[i].state = half;
-        }
-        views_unlock(v);
-        v->unsaved_events = 0;
-        v->unsaved = false;
+        show(v, fresh);
         v->broken = SOTTO_OK;
     }
     for (size_t i = 0; i < VIEW_COUNT; i++)
@@ -425,6 +463,7 @@ enum sotto_err views_open(struct views **out, const char *dir,
     v->context = context;
     buf_init(&v->scratch, 2 * FRAME_MAX);
     buf_init(&v->body, PAYLOAD_MAX);
+    strip_init(&v->strip);
     pthread_mutex_init(&v->lock, NULL);
     fresh_init(&v->fresh);
     err = store_open(&v->store, dir, key_file, why);
@@ -454,9 +493,15 @@ void views_close(struct views *v)
     store_close(v->store);
     buf_wipe(&v->scratch);
     buf_wipe(&v->body);
+    strip_fini(&v->strip);
     fresh_fini(&v->fresh);
     pthread_mutex_destroy(&v->lock);
     free(v);
+}
+
+void views_suppress(struct views *v, struct suppress *s)
+{
+    v->suppress = s;
 }
 
 /* --- looking ------------------------------------------------------------ */
@@ -539,6 +584,59 @@ enum sotto_err views_verify(struct views *v, struct why *why)
                           "the daemon and rebuild it",
                           all[i]->name);
     }
+    for (size_t i = 0; i < VIEW_COUNT; i++)
+        all[i]->close(fresh[i].state);
+    return err;
+}
+
+/* --- erasing ------------------------------------------------------------ */
+
+enum sotto_err views_forget(struct views *v, const uint8_t subject[16])
+{
+    enum sotto_err err = SOTTO_OK;
+
+    views_lock(v);
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++)
+        err = all[i]->forget(v->slots[i].state, subject);
+    views_unlock(v);
+    return err;
+}
+
+static enum sotto_err replace_saved(struct views *v, struct slot *fresh)
+{
+    enum sotto_err err = store_begin(v->store);
+
+    if (err)
+        return err;
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++) {
+        err = delete_saved(v, i);
+        if (!err)
+            err = save_view(v, &fresh[i], i);
+    }
+    if (!err)
+        return store_commit(v->store);
+    store_rollback(v->store);
+    return err;
+}
+
+enum sotto_err views_rebuild(struct views *v)
+{
+    struct slot fresh[VIEW_COUNT] = {{NULL, 0}};
+    enum sotto_err err = v->broken ? reload(v) : SOTTO_OK;
+    uint64_t upto = views_applied(v);
+
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++)
+        err = all[i]->open(&fresh[i].state);
+    if (!err)
+        err = refold(v, fresh);
+    for (size_t i = 0; i < VIEW_COUNT; i++)
+        fresh[i].applied = upto; /* also if the last chunks are gone */
+    if (!err)
+        err = replace_saved(v, fresh);
+    for (size_t i = 0; i < VIEW_COUNT && !err; i++)
+        all[i]->saved(fresh[i].state);
+    if (!err)
+        show(v, fresh);
     for (size_t i = 0; i < VIEW_COUNT; i++)
         all[i]->close(fresh[i].state);
     return err;

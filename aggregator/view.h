@@ -8,6 +8,7 @@
 #define SOTTO_AGGREGATOR_VIEW_H
 
 #include "aggregator/fresh.h"
+#include "aggregator/suppress.h"
 
 struct fold { /* one chunk, decoded */
     uint64_t chunk;
@@ -50,6 +51,8 @@ enum sotto_err views_open(struct views **out, const char *dir,
                           const char *key_file, policy_lookup *lookup,
                           void *context, struct why *why);
 void views_close(struct views *v); /* checkpoints; accepts NULL */
+/* Events of the erased are not folded; s outlives v. Before the first fold. */
+void views_suppress(struct views *v, struct suppress *s);
 /* Folds up to chunks_max chunks above what is applied; checkpoints by itself
  * every million events, else the owner does when it suits. *more: there are
  * more.
@@ -59,6 +62,14 @@ void views_close(struct views *v); /* checkpoints; accepts NULL */
  * A failed checkpoint (SOTTO_EFULL, SOTTO_EIO, …) is tried again later. */
 enum sotto_err views_fold(struct views *v, uint32_t chunks_max, bool *more);
 enum sotto_err views_checkpoint(struct views *v); /* on the folding thread */
+/* The subject's records go, at once; what it added to totals and labels stays
+ * until views_rebuild. On the folding thread. */
+enum sotto_err views_forget(struct views *v, const uint8_t subject[16]);
+/* Folds the log again, as far as it is applied, without the erased; writes the
+ * result in the place of the checkpoints and shows it. Takes the memory of the
+ * views twice meanwhile; readers see the old ones until the new are saved. On
+ * the folding thread. */
+enum sotto_err views_rebuild(struct views *v);
 /* How long something folded has not been saved; any thread. */
 int64_t views_unsaved_ms(const struct views *v);
 uint64_t views_applied(const struct views *v);

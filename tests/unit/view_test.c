@@ -513,6 +513,96 @@ static void a_changed_checkpoint_is_folded_again(void **state)
     views_close(v);
 }
 
+#define ERASED 4
+
+/* What a shop that never saw ERASED has of the same deeds. */
+static struct digests without_erased(const struct deed *deeds, uint32_t count)
+{
+    static struct deed rest[10 * BATCH];
+    struct shop other;
+    struct views *v;
+    struct digests d;
+    uint32_t n;
+
+    shop_open(&other);
+    for (uint32_t at = 0; at < count; at += BATCH) {
+        n = 0;
+        for (uint32_t i = at; i < at + BATCH; i++)
+            if (deeds[i].subject != ERASED)
+                rest[n++] = deeds[i];
+        shop_send(&other, at / BATCH % SHOP_AGENTS, rest, n);
+    }
+    v = shop_views(&other);
+    shop_fold_all(v);
+    d = digests_of(v);
+    views_close(v);
+    shop_close(&other);
+    return d;
+}
+
+static void the_erased_are_not_folded_and_a_rebuild_takes_them_out(void **state)
+{
+    static struct deed deeds[6 * BATCH];
+    struct shop *s = *state;
+    struct suppress *table;
+    struct digests expected;
+    struct views *v = shop_views(s);
+    char file[128];
+    uint64_t rng = 11;
+    uint8_t id[16];
+    uint32_t number;
+
+    for (uint32_t i = 0; i < 6 * BATCH; i++)
+        deeds[i] = shop_random(&rng);
+    expected = without_erased(deeds, 6 * BATCH);
+    snprintf(file, sizeof file, "%s/table", s->dir);
+    assert_int_equal(suppress_open(&table, file, s->store, NULL), SOTTO_OK);
+    views_suppress(v, table);
+    for (uint32_t i = 0; i < 4; i++)
+        shop_send(s, i % SHOP_AGENTS, deeds + i * BATCH, BATCH);
+    shop_fold_all(v);
+    assert_int_equal(views_checkpoint(v), SOTTO_OK);
+    assert_true(knows(v, ERASED));
+    shop_subject(id, ERASED);
+    assert_int_equal(suppress_add(table, id, 1, &number), SOTTO_OK);
+    assert_int_equal(views_forget(v, id), SOTTO_OK);
+    assert_false(knows(v, ERASED));
+    for (uint32_t i = 4; i < 6; i++)
+        shop_send(s, i % SHOP_AGENTS, deeds + i * BATCH, BATCH);
+    shop_fold_all(v);
+    assert_false(knows(v, ERASED));
+    assert_int_equal(views_rebuild(v), SOTTO_OK);
+    check_same(v, expected);
+    assert_int_equal(views_verify(v, NULL), SOTTO_OK);
+    views_close(v);
+    v = shop_views(s); /* as saved */
+    check_same(v, expected);
+    views_close(v);
+    suppress_close(table);
+    unlink(file);
+}
+
+static void a_rebuild_that_fails_changes_nothing(void **state)
+{
+    struct shop *s = *state;
+    struct views *v = shop_views(s);
+    struct digests before;
+
+    send_random(s, 6, 12);
+    shop_fold_all(v);
+    assert_int_equal(views_checkpoint(v), SOTTO_OK);
+    before = digests_of(v);
+    run(s, "CREATE TRIGGER refuse BEFORE INSERT ON view_state"
+           " WHEN new.key = CAST('u' AS BLOB)"
+           " BEGIN SELECT RAISE(FAIL, 'no'); END");
+    assert_int_not_equal(views_rebuild(v), SOTTO_OK);
+    check_same(v, before);
+    run(s, "DROP TRIGGER refuse");
+    assert_int_equal(views_rebuild(v), SOTTO_OK);
+    check_same(v, before);
+    views_close(v);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -531,6 +621,8 @@ int main(void)
         TEST(what_does_not_decode_is_passed_over),
         TEST(a_dictionary_loads_only_without_holes),
         TEST(a_changed_checkpoint_is_folded_again),
+        TEST(the_erased_are_not_folded_and_a_rebuild_takes_them_out),
+        TEST(a_rebuild_that_fails_changes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
