@@ -31,10 +31,39 @@ struct writing { /* one run */
 
 static enum sotto_err flush(struct writing *w)
 {
+    enum sotto_err err;
+
     if (w->in_transaction == 0)
         return SOTTO_OK;
     w->in_transaction = 0;
-    return store_commit(w->e->store);
+    err = store_commit(w->e->store);
+    suppress_release(w->e->suppress);
+    return err;
+}
+
+/* Who is erased from here on waits for the commit. */
+static enum sotto_err begin(struct writing *w)
+{
+    enum sotto_err err;
+
+    if (w->in_transaction > 0)
+        return SOTTO_OK;
+    suppress_hold(w->e->suppress);
+    err = store_begin(w->e->store);
+    if (err)
+        suppress_release(w->e->suppress);
+    else
+        w->in_transaction = 1;
+    return err;
+}
+
+static void roll_back(struct writing *w)
+{
+    if (w->in_transaction == 0)
+        return;
+    w->in_transaction = 0;
+    store_rollback(w->e->store);
+    suppress_release(w->e->suppress);
 }
 
 static enum sotto_err put(struct writing *w, uint32_t agent, uint32_t kind,
@@ -45,16 +74,15 @@ static enum sotto_err put(struct writing *w, uint32_t agent, uint32_t kind,
                          .expires_ms = expires_ms,
                          .made_ms = w->e->now_ms,
                          .body = body};
-    enum sotto_err err = SOTTO_OK;
+    enum sotto_err err = begin(w);
 
-    if (w->in_transaction == 0)
-        err = store_begin(w->e->store);
-    if (err)
+    if (err ||
+        (kind == DOCUMENT_LIST && suppress_has(w->e->suppress, key.data)))
         return err;
     w->in_transaction++;
     err = documents_put(w->e->store, agent, &d, &w->sealed);
     w->e->documents++;
-    if (!err && w->in_transaction >= PER_TRANSACTION)
+    if (!err && w->in_transaction > PER_TRANSACTION)
         err = flush(w);
     return err;
 }
@@ -350,6 +378,33 @@ static enum sotto_err put_news(struct writing *w, uint64_t upto)
     return err;
 }
 
+/* ---- tombstones ---- */
+
+/* Those that agents have applied go, and for good. */
+static enum sotto_err confirm(struct edition *e)
+{
+    enum sotto_err err = SOTTO_OK;
+
+    if (e->confirm_count > 0) {
+        err = store_begin(e->store);
+        if (err)
+            return err;
+        for (uint32_t i = 0; i < e->confirm_count && !err; i++)
+            err = documents_confirm(e->store, e->confirm[i].agent,
+                                    e->confirm[i].from, e->confirm[i].applied);
+        if (err)
+            store_rollback(e->store);
+        else
+            err = store_commit(e->store);
+        e->scrub = true;
+    }
+    if (!err && e->scrub)
+        err = store_scrub(e->store);
+    if (!err)
+        e->scrub = false;
+    return err;
+}
+
 /* ---- the run ---- */
 
 static enum sotto_err put_model_parts(struct writing *w)
@@ -389,8 +444,10 @@ static enum sotto_err put_model_parts(struct writing *w)
 static enum sotto_err make(struct writing *w)
 {
     struct edition *e = w->e;
-    enum sotto_err err = restart_agents(w);
+    enum sotto_err err = confirm(e);
 
+    if (!err)
+        err = restart_agents(w);
     if (!err && e->policy_container.size > 0)
         err = put_all(w, e->policy, DOCUMENT_POLICY, span_of(NULL, 0),
                       WHEN_NONE, e->policy_container);
@@ -429,8 +486,8 @@ enum sotto_err edition_make(struct edition *e)
     }
     if (!err)
         err = make(w);
-    if (err && w->in_transaction > 0)
-        store_rollback(e->store);
+    if (err)
+        roll_back(w);
     if (err) /* the news are still to be told */
         e->published = published;
     recommend_close(w->state);

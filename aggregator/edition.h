@@ -12,20 +12,27 @@ struct edition {
     struct views *views;
     struct registry *registry;
     struct policies *policies;
+    struct suppress *suppress; /* gets no list; NULL: nobody */
     /* What is wanted; agents by number, rising. */
     const uint32_t *agents; /* all of them */
     uint32_t agent_count;
     const uint32_t *restart; /* those that get everything again */
     const uint64_t *floors;  /* of each, for its numbers */
     uint32_t restart_count;
-    bool model;  /* another model is live: everything of it to all */
-    bool policy; /* the policy to all */
+    bool model;           /* another model is live: everything of it to all */
+    bool policy;          /* the policy to all */
+    struct confirmation { /* what an agent with tombstones has applied */
+        uint32_t agent;
+        uint64_t from, applied; /* of documents_confirm */
+    } * confirm;
+    uint32_t confirm_count;
     struct span policy_container; /* empty: none yet */
     uint64_t published;           /* chunks whose subjects are done; moves on */
     int64_t now_ms;
     /* Kept by the owner between editions; made again for another model. */
     struct segment_lists *by_segment;
     uint64_t by_segment_version;
+    bool scrub; /* confirmed tombstones are still in the files */
     /* What was done. */
     uint64_t documents, lists;
 };

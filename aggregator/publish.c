@@ -23,7 +23,10 @@ struct reader { /* an agent */
     struct call *parked;
     uint8_t nonce[NONCE_SIZE];
     int64_t parked_ms;
-    bool restart; /* wants everything again */
+    bool restart;       /* wants everything again */
+    bool forgets;       /* has a tombstone to confirm */
+    bool confirms;      /* has said since how far it is */
+    uint64_t sent_from; /* the documents above were sent; UINT64_MAX: none */
     uint64_t floor;
 };
 
@@ -39,6 +42,7 @@ struct publisher {
     struct segment_lists by_segment;
     uint32_t *agents, *restart;
     uint64_t *floors;
+    struct confirmation *confirm;
     struct buf container;
     enum sotto_err err; /* of the last edition, or why it was not begun */
     bool running, closing;
@@ -66,6 +70,8 @@ static struct reader *reader_of(struct publisher *p, uint32_t agent)
             return NULL;
         memset(grown + p->reader_count, 0,
                (count - p->reader_count) * sizeof *grown);
+        for (uint32_t i = p->reader_count; i < count; i++)
+            grown[i].sent_from = UINT64_MAX;
         p->readers = grown;
         p->reader_count = count;
     }
@@ -87,9 +93,9 @@ static void nothing_new(struct publisher *p, struct call *call,
 
 static void send_documents(struct publisher *p, struct call *call,
                            const struct agent_row *agent,
-                           const uint8_t nonce[NONCE_SIZE],
-                           const struct sync *sync)
+                           const uint8_t nonce[NONCE_SIZE], struct reader *r)
 {
+    const struct sync *sync = &r->sync;
     struct envelope head = {.kind = KIND_DOCUMENTS};
     struct documents_head documents = {.last = sync->last,
                                        .time_ms = clock_wall_ms(&clock_system)};
@@ -108,6 +114,8 @@ static void send_documents(struct publisher *p, struct call *call,
         nothing_new(p, call, agent, nonce, VERDICT_RETRY);
     } else if (!err) {
         p->stats.sent += documents.count;
+        if (sync->applied < r->sent_from)
+            r->sent_from = sync->applied;
         call_reply(call, span_of(out.data, out.size));
     } else {
         log_error("publish", "documents for %s: %s", agent->name,
@@ -125,6 +133,7 @@ void publisher_poll(struct publisher *p, struct call *call,
                     const struct poll *poll)
 {
     struct reader *r = reader_of(p, agent->number);
+    enum sync_action action;
 
     if (!r || p->closing) {
         call_drop(call);
@@ -135,9 +144,14 @@ void publisher_poll(struct publisher *p, struct call *call,
         r->parked = NULL;
         p->stats.parked--;
     }
-    switch (sync_polled(&r->sync, poll->applied, poll->resync != 0)) {
+    action = sync_polled(&r->sync, poll->applied, poll->resync != 0);
+    if (r->forgets && !r->restart && action != SYNC_RESYNC) {
+        r->confirms = true;
+        run_soon(p);
+    }
+    switch (action) {
     case SYNC_SEND:
-        send_documents(p, call, agent, nonce, &r->sync);
+        send_documents(p, call, agent, nonce, r);
         return;
     case SYNC_RESYNC:
         log_info("publish", "%s is ahead of us: sending everything again",
@@ -169,7 +183,7 @@ static void answer_parked(struct publisher *p)
         r->parked = NULL;
         p->stats.parked--;
         if (news)
-            send_documents(p, call, agent, r->nonce, &r->sync);
+            send_documents(p, call, agent, r->nonce, r);
         else
             nothing_new(p, call, agent, r->nonce, VERDICT_ACK);
     }
@@ -203,12 +217,28 @@ static enum sotto_err read_last(struct publisher *p)
     return err ? err : p->err;
 }
 
+/* Who has tombstones to confirm. */
+static enum sotto_err read_forgets(struct publisher *p)
+{
+    enum sotto_err err = SOTTO_OK;
+
+    for (uint32_t i = 0; i < roster_count(p->use.roster) && !err; i++) {
+        struct reader *r = reader_of(p, roster_at(p->use.roster, i)->number);
+
+        err = r ? documents_forgets(p->use.store,
+                                    roster_at(p->use.roster, i)->number,
+                                    &r->forgets)
+                : SOTTO_ENOMEM;
+    }
+    return err;
+}
+
 static bool wanted(const struct publisher *p)
 {
     if (p->policy_news || p->model_news || p->folded)
         return true;
     for (uint32_t i = 0; i < p->reader_count; i++)
-        if (p->readers[i].restart)
+        if (p->readers[i].restart || p->readers[i].confirms)
             return true;
     return false;
 }
@@ -229,10 +259,13 @@ static void edition_on_loop(uv_work_t *work, int status)
 
     if (!err)
         err = read_last(p);
+    if (!err && p->edition.confirm_count > 0)
+        err = read_forgets(p);
     p->err = err;
     p->running = false;
     p->ended_ms = mono();
-    if (!p->taken_model && p->edition.restart_count == 0)
+    if (!p->taken_model && p->edition.restart_count == 0 &&
+        p->edition.confirm_count == 0)
         p->news_ms = p->ended_ms - p->started_ms;
     p->stats.runs++;
     p->stats.documents += p->edition.documents;
@@ -258,7 +291,7 @@ static void edition_on_loop(uv_work_t *work, int status)
 
 static enum sotto_err list_agents(struct publisher *p)
 {
-    uint32_t count = roster_count(p->use.roster), restarts = 0;
+    uint32_t count = roster_count(p->use.roster), restarts = 0, confirms = 0;
     uint32_t *agents = realloc(p->agents, (count + 1) * sizeof *agents);
 
     if (agents)
@@ -269,7 +302,11 @@ static enum sotto_err list_agents(struct publisher *p)
     uint64_t *floors = realloc(p->floors, (count + 1) * sizeof *floors);
     if (floors)
         p->floors = floors;
-    if (!agents || !restart || !floors)
+    struct confirmation *confirm =
+        realloc(p->confirm, (count + 1) * sizeof *confirm);
+    if (confirm)
+        p->confirm = confirm;
+    if (!agents || !restart || !floors || !confirm)
         return SOTTO_ENOMEM;
     for (uint32_t i = 0; i < count; i++) {
         const struct agent_row *row = roster_at(p->use.roster, i);
@@ -279,7 +316,14 @@ static enum sotto_err list_agents(struct publisher *p)
             restart[restarts] = row->number;
             floors[restarts++] = r->floor;
         }
+        if (r && r->confirms)
+            confirm[confirms++] = (struct confirmation){
+                row->number, r->sent_from, r->sync.applied};
+        if (r)
+            r->confirms = false;
     }
+    p->edition.confirm = confirm;
+    p->edition.confirm_count = confirms;
     p->edition.agents = agents;
     p->edition.agent_count = count;
     p->edition.restart = restart;
@@ -375,6 +419,15 @@ void publisher_model(struct publisher *p)
     run_soon(p);
 }
 
+void publisher_erased(struct publisher *p)
+{
+    enum sotto_err err = read_forgets(p);
+
+    if (err) /* told of again by the next edition of theirs */
+        log_error("publish", "tombstones: %s", err_text(err));
+    publisher_folded(p);
+}
+
 void publisher_folded(struct publisher *p)
 {
     p->folded = true;
@@ -405,6 +458,8 @@ static enum sotto_err read_readers(struct publisher *p)
         else if (r->sync.last == 0)
             r->restart = true;
     }
+    if (!err)
+        err = read_forgets(p);
     return err ? err : edition_restarts(p->use.store, note_restart, p);
 }
 
@@ -429,6 +484,7 @@ enum sotto_err publisher_open(struct publisher **out,
                                   .views = parts->views,
                                   .registry = parts->registry,
                                   .policies = parts->policies,
+                                  .suppress = parts->suppress,
                                   .by_segment = &p->by_segment,
                                   .published = edition_published(parts->store)};
     err = read_readers(p);
@@ -472,6 +528,7 @@ static void finish_closing(struct publisher *p)
     free(p->agents);
     free(p->restart);
     free(p->floors);
+    free(p->confirm);
     void (*closed)(void *) = p->closed;
     void *owner = p->closed_owner;
     free(p);

@@ -24,6 +24,7 @@ struct publisher_parts {
     struct policies *policies;
     struct views *views;
     struct registry *registry;
+    struct suppress *suppress; /* NULL: nobody is erased */
 };
 
 enum sotto_err publisher_open(struct publisher **out,
@@ -44,6 +45,7 @@ void publisher_agent(struct publisher *p,
                      uint32_t agent);       /* new, or lost all */
 void publisher_model(struct publisher *p);  /* another model is live */
 void publisher_folded(struct publisher *p); /* subjects may have news */
+void publisher_erased(struct publisher *p); /* there are new tombstones */
 
 struct publisher_stats {
     uint64_t documents, runs, sent, lists;

@@ -222,6 +222,116 @@ static void tells_the_newest_number_of_every_agent(void **state)
     assert_int_equal(sum, 1002 + 7001);
 }
 
+/* ---- tombstones ---- */
+
+#define ANN "ann, sixteen by." /* as long as a pseudonym */
+
+static const uint8_t *id_of(const char *text)
+{
+    return span_text(text).data;
+}
+
+static void forget(struct bench *b, uint32_t agent, const char *who)
+{
+    assert_int_equal(store_begin(b->shop.store), SOTTO_OK);
+    assert_int_equal(
+        documents_forget(b->shop.store, agent, id_of(who), 5, &b->scratch),
+        SOTTO_OK);
+    assert_int_equal(store_commit(b->shop.store), SOTTO_OK);
+}
+
+static void confirm(struct bench *b, uint32_t agent, uint64_t from,
+                    uint64_t applied)
+{
+    assert_int_equal(store_begin(b->shop.store), SOTTO_OK);
+    assert_int_equal(documents_confirm(b->shop.store, agent, from, applied),
+                     SOTTO_OK);
+    assert_int_equal(store_commit(b->shop.store), SOTTO_OK);
+}
+
+static bool pending(struct bench *b, uint32_t agent, const char *who)
+{
+    uint8_t key[STORE_BLIND_SIZE];
+    bool any, one;
+
+    documents_key(b->shop.store, id_of(who), key);
+    assert_int_equal(documents_forgets(b->shop.store, agent, &any), SOTTO_OK);
+    assert_int_equal(documents_forget_pending(b->shop.store, agent, key, &one),
+                     SOTTO_OK);
+    assert_int_equal(any, one);
+    return one;
+}
+
+static void count_list(void *context, uint32_t agent, const struct document *d)
+{
+    assert_int_equal(d->kind, DOCUMENT_LIST);
+    *(uint32_t *)context += agent;
+}
+
+static void a_tombstone_takes_the_place_of_a_list(void **state)
+{
+    struct bench *b = *state;
+    uint32_t agents = 0;
+
+    put(b, 1, DOCUMENT_LIST, ANN, "a");
+    put(b, 2, DOCUMENT_LIST, ANN, "a");
+    put(b, 1, DOCUMENT_LIST, "bob, sixteen by.", "b");
+    assert_int_equal(
+        documents_of(b->shop.store, id_of(ANN), count_list, &agents), SOTTO_OK);
+    assert_int_equal(agents, 1 + 2);
+    forget(b, 1, ANN);
+    agents = 0;
+    assert_int_equal(
+        documents_of(b->shop.store, id_of(ANN), count_list, &agents), SOTTO_OK);
+    assert_int_equal(agents, 2);
+    fetch(b, 1, 0, 1 << 20);
+    assert_int_equal(b->count, 2);
+    assert_int_equal(b->seen[1].kind, DOCUMENT_FORGET);
+    assert_string_equal(b->seen[1].key, ANN);
+    assert_int_equal(b->seen[1].body_size, 0);
+}
+
+static void a_tombstone_stays_until_it_is_confirmed(void **state)
+{
+    struct bench *b = *state;
+
+    put(b, 1, DOCUMENT_LIST, ANN, "a");
+    forget(b, 1, ANN); /* number 2 */
+    confirm(b, 1, 0, 1);
+    assert_true(pending(b, 1, ANN));
+    assert_int_equal(store_begin(b->shop.store), SOTTO_OK);
+    assert_int_equal(documents_restart(b->shop.store, 1, 40), SOTTO_OK);
+    assert_int_equal(store_commit(b->shop.store), SOTTO_OK);
+    fetch(b, 1, 40, 1 << 20);
+    assert_int_equal(b->count, 1);
+    assert_int_equal(b->seen[0].kind, DOCUMENT_FORGET);
+    assert_true(put(b, 1, DOCUMENT_LIST, "bob", "b") > b->seen[0].number);
+    confirm(b, 1, 40, b->seen[0].number);
+    assert_false(pending(b, 1, ANN));
+}
+
+/* The agent was ahead of a restored aggregator: it has applied another
+ * document of that number. */
+static void a_number_that_was_not_sent_confirms_nothing(void **state)
+{
+    struct bench *b = *state;
+
+    forget(b, 1, ANN); /* number 1 */
+    for (int i = 0; i < 5; i++)
+        put(b, 1, DOCUMENT_LIST, "bob", "b");
+    confirm(b, 1, UINT64_MAX, 4);
+    assert_true(pending(b, 1, ANN));
+    fetch(b, 1, 4, 1 << 20);
+    assert_int_equal(b->count, 2);
+    assert_int_equal(b->seen[1].kind, DOCUMENT_FORGET);
+    assert_int_equal(b->seen[1].number, 7);
+    confirm(b, 1, 4, 6);
+    assert_true(pending(b, 1, ANN));
+    confirm(b, 1, 4, 7);
+    assert_false(pending(b, 1, ANN));
+    assert_int_equal(put(b, 1, DOCUMENT_LIST, "bob", "b"), 8);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -233,6 +343,9 @@ int main(void)
         TEST(a_payload_ends_soon_after_its_limit_and_the_next_goes_on),
         TEST(what_was_changed_on_disk_is_not_sent),
         TEST(tells_the_newest_number_of_every_agent),
+        TEST(a_tombstone_takes_the_place_of_a_list),
+        TEST(a_tombstone_stays_until_it_is_confirmed),
+        TEST(a_number_that_was_not_sent_confirms_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
