@@ -8,6 +8,7 @@ void incoming_init(struct incoming *m)
     memset(m, 0, sizeof *m);
     buf_init(&m->payload, FRAME_MAX);
     buf_init(&m->plain, PAYLOAD_MAX);
+    buf_init(&m->ids, PAYLOAD_MAX);
 }
 
 void incoming_fini(struct incoming *m)
@@ -15,6 +16,7 @@ void incoming_fini(struct incoming *m)
     buf_wipe(&m->payload);
     batch_view_free(m->batch);
     buf_wipe(&m->plain);
+    buf_wipe(&m->ids);
 }
 
 /* A refusal for good is a judgement of the bytes; a lack of memory here says
@@ -26,11 +28,15 @@ static enum refusal refusal_for(enum sotto_err err)
 
 static enum refusal open_batch(struct incoming *m)
 {
+    struct span ids;
     enum sotto_err err = batch_decode(
         &m->batch, span_of(m->plain.data, m->plain.size), m->policy);
 
     if (err)
         return refusal_for(err);
+    ids = batch_view_identities(m->batch);
+    if (buf_append(&m->ids, ids.data, ids.size))
+        return REFUSAL_BUSY;
     m->events = batch_view_count(m->batch);
     m->counters = *batch_view_counters(m->batch);
     return REFUSAL_NONE;
@@ -65,7 +71,9 @@ static enum refusal open_sealed(struct incoming *m)
         return refusal_for(err);
     if (m->e.kind == KIND_BATCH)
         return open_batch(m);
-    return m->plain.size == 16 ? REFUSAL_NONE : REFUSAL_UNDECODABLE;
+    if (m->plain.size != 16)
+        return REFUSAL_UNDECODABLE;
+    return buf_append(&m->ids, m->plain.data, 16) ? REFUSAL_BUSY : REFUSAL_NONE;
 }
 
 void incoming_verify(struct incoming *m)

@@ -20,8 +20,10 @@ struct incoming {
     struct buf payload;       /* as sent: compressed; what the log keeps */
     struct buf plain;         /* decompressed; empty unless batch is kept */
     struct batch_view *batch; /* of a batch; borrows from plain */
+    struct buf ids;           /* pseudonyms in it, 16 bytes each */
     struct counters counters; /* of a batch */
     uint32_t events;
+    uint32_t erased; /* of these no longer in payload */
     char reason[64]; /* of a void */
     uint8_t body[BODY_ID_SIZE];
     struct poll poll;

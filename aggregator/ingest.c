@@ -9,6 +9,7 @@
 #include "aggregator/answer.h"
 #include "aggregator/incoming.h"
 #include "aggregator/lanes.h"
+#include "aggregator/strip.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "policy/batch.h"
@@ -46,6 +47,7 @@ struct ingest {
     struct ingest_parts use;
     struct replier *replier;
     struct store *writer; /* the committing worker's connection */
+    struct strip strip;   /* likewise */
     struct lanes lanes;
     struct job *group, **group_end; /* waits for the next commit */
     uint32_t group_count;
@@ -126,6 +128,7 @@ static void entry_fill(struct log_entry *e, const struct job *j)
     memcpy(e->chain, j->m.e.chain, HASH_SIZE);
     memcpy(e->policy, j->m.e.policy, HASH_SIZE);
     e->events = j->m.events;
+    e->erased = j->m.erased;
     e->received_ms = now_ms();
     if (refused)
         e->reason = refusal_name(j->m.refusal);
@@ -163,20 +166,86 @@ static void hand_over(struct ingest *in, const struct log_entry *e,
     fresh_put(in->use.fresh, f);
 }
 
+static bool names_erased(const struct ingest *in, const struct job *j)
+{
+    for (size_t at = 0; at < j->m.ids.size; at += SUPPRESS_SUBJECT_SIZE)
+        if (suppress_has(in->use.suppress, j->m.ids.data + at))
+            return true;
+    return false;
+}
+
+static enum sotto_err strip_body(struct ingest *in, const struct job *j,
+                                 struct span body)
+{
+    struct batch_view *view = NULL;
+    enum sotto_err err;
+
+    if (j->m.e.kind == KIND_FORGET)
+        return strip_forget(&in->strip, in->use.suppress, body);
+    err = batch_decode(&view, body, j->m.policy);
+    if (!err)
+        err = strip_batch(&in->strip, in->use.suppress, view, j->m.policy);
+    batch_view_free(view);
+    return err;
+}
+
+/* The payload without the erased; what was decoded of the whole goes. */
+static enum sotto_err leave_out(struct ingest *in, struct job *j)
+{
+    struct strip *t = &in->strip;
+    enum sotto_err err;
+
+    batch_view_free(j->m.batch); /* it borrows from plain */
+    j->m.batch = NULL;
+    err = payload_unzip(&j->m.plain,
+                        span_of(j->m.payload.data, j->m.payload.size),
+                        PAYLOAD_MAX);
+    if (!err)
+        err = strip_body(in, j, span_of(j->m.plain.data, j->m.plain.size));
+    buf_wipe(&j->m.plain);
+    if (!err)
+        err = payload_zip(&j->m.payload, span_of(t->body.data, t->body.size));
+    j->m.erased = t->removed;
+    return err;
+}
+
+static enum sotto_err leave_out_all(struct ingest *in)
+{
+    enum sotto_err err = SOTTO_OK;
+
+    if (!suppress_count(in->use.suppress))
+        return SOTTO_OK;
+    for (struct job *j = in->flying; j && !err; j = j->next)
+        if (j->entry && names_erased(in, j))
+            err = leave_out(in, j);
+    return err;
+}
+
+static enum sotto_err append(struct ingest *in, struct log_entry *entries,
+                             struct job **of, size_t *count)
+{
+    enum sotto_err err = leave_out_all(in);
+
+    *count = 0;
+    for (struct job *j = in->flying; j && !err; j = j->next) {
+        if (!j->entry)
+            continue;
+        of[*count] = j;
+        entry_fill(&entries[(*count)++], j);
+    }
+    return !err && *count ? log_append(in->writer, entries, *count) : err;
+}
+
 static void commit_on_worker(uv_work_t *work)
 {
     struct ingest *in = work->data;
     struct log_entry entries[GROUP_MAX];
     struct job *of[GROUP_MAX];
-    size_t count = 0;
+    size_t count;
 
-    for (struct job *j = in->flying; j; j = j->next) {
-        if (!j->entry)
-            continue;
-        of[count] = j;
-        entry_fill(&entries[count++], j);
-    }
-    in->commit_err = count ? log_append(in->writer, entries, count) : SOTTO_OK;
+    suppress_hold(in->use.suppress); /* from the question to the commit */
+    in->commit_err = append(in, entries, of, &count);
+    suppress_release(in->use.suppress);
     for (size_t i = 0; i < count && !in->commit_err; i++)
         hand_over(in, &entries[i], of[i]);
 }
@@ -652,6 +721,7 @@ enum sotto_err ingest_open(struct ingest **out,
     in->use = *parts;
     in->group_end = &in->group;
     lanes_init(&in->lanes);
+    strip_init(&in->strip);
     err = store_open(&in->writer, parts->dir, parts->key_file, why);
     if (!err)
         err = lanes_load(&in->lanes, parts->store);
@@ -661,6 +731,7 @@ enum sotto_err ingest_open(struct ingest **out,
     if (err) {
         store_close(in->writer);
         lanes_fini(&in->lanes);
+        strip_fini(&in->strip);
         free(in);
         return err;
     }
@@ -678,6 +749,7 @@ static void finish_closing(struct ingest *in)
         return;
     store_close(in->writer);
     lanes_fini(&in->lanes);
+    strip_fini(&in->strip);
     void (*closed)(void *) = in->closed;
     void *owner = in->closed_owner;
     free(in);

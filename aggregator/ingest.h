@@ -25,6 +25,7 @@ struct ingest_parts {
     struct store *store; /* the loop's */
     struct roster *roster;
     struct policies *policies;
+    struct suppress *suppress; /* whose events are not kept; NULL: nobody */
     struct fresh_queue *fresh; /* for what is committed; NULL: nobody folds */
     uint32_t contexts_max;
     size_t intake_bytes; /* of batches under way; beyond it they are told to
