@@ -37,8 +37,23 @@ void tool_stop(const struct tool *t, void *owner, uv_loop_t *loop)
 #define OWNED_PAUSE_US 100000
 #define DAEMON_TRIES 1200 /* an import without a daemon may take a while */
 
-static enum sotto_err run_here(const struct tool *t, const char *verb,
-                               json_t *args, struct control_answer *answer,
+struct asking { /* for one answer, or page by page */
+    const char *verb;
+    json_t *args;
+    bool (*page)(const json_t *result, json_t *args); /* NULL: for one */
+    struct control_answer answer;
+};
+
+static bool wants_another(struct asking *q)
+{
+    if (!q->page || !q->answer.result || !q->page(q->answer.result, q->args))
+        return false;
+    control_answer_fini(&q->answer);
+    q->answer = (struct control_answer){0};
+    return true;
+}
+
+static enum sotto_err run_here(const struct tool *t, struct asking *q,
                                struct why *why)
 {
     uv_loop_t loop;
@@ -48,8 +63,10 @@ static enum sotto_err run_here(const struct tool *t, const char *verb,
     uv_loop_init(&loop);
     err = t->open(&owner, &loop, t->dir, false, why);
     if (!err) {
-        err = control_run(&loop, t->verbs, owner, verb, args, cli_progress,
-                          answer);
+        do
+            err = control_run(&loop, t->verbs, owner, q->verb, q->args,
+                              cli_progress, &q->answer);
+        while (!err && wants_another(q));
         tool_stop(t, owner, &loop);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
@@ -58,48 +75,73 @@ static enum sotto_err run_here(const struct tool *t, const char *verb,
 }
 
 /* There if a daemon answers, else here. */
-static enum sotto_err run_somewhere(const struct tool *t, const char *verb,
-                                    json_t *args, struct control_answer *answer,
+static enum sotto_err run_somewhere(const struct tool *t, struct asking *q,
                                     struct why *why)
 {
     enum sotto_err err;
 
     for (int i = 0;; i++) {
-        err = control_ask(t->dir, verb, args, cli_progress, answer);
+        do
+            err =
+                control_ask(t->dir, q->verb, q->args, cli_progress, &q->answer);
+        while (!err && wants_another(q));
         if (err != SOTTO_ENOTFOUND)
             return err;
-        err = run_here(t, verb, args, answer, why);
+        err = run_here(t, q, why);
         if (err != SOTTO_ELOCKED || i == OWNED_TRIES)
             return err;
         usleep(OWNED_PAUSE_US);
     }
 }
 
-int tool_verb(const struct tool *t, const char *verb, json_t *args,
-              void (*print)(const json_t *result))
+static void show(const struct tool *t, const json_t *result,
+                 void (*print)(const json_t *result))
 {
-    struct control_answer answer = {0};
+    if (t->as_json) {
+        json_dumpf(result, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else {
+        print(result);
+    }
+}
+
+/* Pages have been shown when this sees the answer. */
+static int ask(const struct tool *t, struct asking *q,
+               void (*print)(const json_t *result))
+{
     struct why why = {0};
     enum sotto_err err;
     int code;
 
     log_set_level(LOG_WARN);
-    err = run_somewhere(t, verb, args, &answer, &why);
+    err = run_somewhere(t, q, &why);
     cli_progress_end();
-    json_decref(args);
+    json_decref(q->args);
     if (err)
         return tool_complain(t, err, why.text);
-    if (answer.result && t->as_json) {
-        json_dumpf(answer.result, stdout, JSON_INDENT(2));
-        putchar('\n');
-    } else if (answer.result) {
-        print(answer.result);
-    }
-    if (*answer.error)
-        fprintf(stderr, "%s: %s\n", t->program, answer.error);
-    code = (int)answer.code;
-    control_answer_fini(&answer);
+    if (q->answer.result && !q->page)
+        show(t, q->answer.result, print);
+    if (*q->answer.error)
+        fprintf(stderr, "%s: %s\n", t->program, q->answer.error);
+    code = (int)q->answer.code;
+    control_answer_fini(&q->answer);
     return code;
+}
+
+int tool_verb(const struct tool *t, const char *verb, json_t *args,
+              void (*print)(const json_t *result))
+{
+    struct asking q = {.verb = verb, .args = args};
+
+    return ask(t, &q, print);
+}
+
+int tool_pages(const struct tool *t, const char *verb, json_t *args,
+               bool (*page)(const json_t *result, json_t *args))
+{
+    struct asking q = {.verb = verb, .args = args, .page = page};
+
+    return ask(t, &q, NULL);
 }
 
 /* ---- the daemon ---- */

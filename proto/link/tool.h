@@ -27,6 +27,11 @@ int tool_daemon(const struct tool *t);
  * error. Takes over args. Returns the exit code. */
 int tool_verb(const struct tool *t, const char *verb, json_t *args,
               void (*print)(const json_t *result));
+/* Runs verb again and again, for answers too large for one: page gets each
+ * result, and says whether it wants another, for which it changes args. One
+ * owner for all of them where no daemon runs. Takes over args. */
+int tool_pages(const struct tool *t, const char *verb, json_t *args,
+               bool (*page)(const json_t *result, json_t *args));
 /* Stops owner and turns loop until it is gone. */
 void tool_stop(const struct tool *t, void *owner, uv_loop_t *loop);
 
