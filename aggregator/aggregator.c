@@ -1,6 +1,8 @@
 /* See aggregator.h. */
 #include "aggregator/aggregator.h"
+#include "aggregator/erase.h"
 #include "aggregator/verbs.h"
+#include "aggregator/verbs_subject.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -69,7 +71,12 @@ static void fold_on_worker(uv_work_t *work)
 {
     struct aggregator *a = work->data;
 
-    a->fold_more = true; /* what a checkpoint came before */
+    a->fold_more = true; /* what an erasure or a checkpoint came before */
+    if (a->in_erasing) {
+        a->fold_err = SOTTO_OK;
+        erasing_run(a, a->in_erasing);
+        return;
+    }
     a->fold_err = a->saving ? views_checkpoint(a->views)
                             : views_fold(a->views, FOLD_CHUNKS, &a->fold_more);
 }
@@ -86,16 +93,22 @@ static void fold_on_loop(uv_work_t *work, int status)
     struct aggregator *a = work->data;
 
     struct control_call *verify = a->verify;
+    struct erasing *erased = a->in_erasing;
 
     (void)status;
     a->folding = false;
     a->verify = NULL;
+    a->in_erasing = NULL;
+    if (erased)
+        erasing_end(a, erased);
     if (verify)
         verify_views(a, verify);
     if (a->fold_err && !a->saving) /* the views have told of a checkpoint */
         log_error("views", "folding failed: %s; trying again",
                   err_text(a->fold_err));
     if (a->stopping) {
+        erasing_end(a, a->erase); /* they were waiting */
+        a->erase = NULL;
         a->parts--;
         finish_stopping(a);
         return;
@@ -104,7 +117,7 @@ static void fold_on_loop(uv_work_t *work, int status)
         publisher_folded(a->publisher);
     if (a->fold_err && !a->saving)
         uv_timer_start(&a->again, again_on_loop, FOLD_AGAIN_MS, 0);
-    else if (a->fold_again || a->fold_more)
+    else if (a->fold_again || a->fold_more || a->erase)
         aggregator_fold(a);
 }
 
@@ -118,8 +131,10 @@ void aggregator_fold(struct aggregator *a)
     }
     a->folding = true;
     a->fold_again = false;
-    a->saving = a->save;
-    a->save = false;
+    a->in_erasing = a->erase;
+    a->erase = NULL;
+    a->saving = a->save && !a->in_erasing;
+    a->save = a->save && !a->saving;
     a->fold.data = a;
     if (uv_queue_work(a->loop, &a->fold, fold_on_worker, fold_on_loop) != 0)
         abort(); /* only for a NULL callback */
@@ -225,6 +240,7 @@ static enum sotto_err open_link(struct aggregator *a, struct why *why)
         .policies = a->policies,
         .views = a->views,
         .registry = a->registry,
+        .suppress = a->suppress,
     };
     struct ingest_parts ingesting = {
         .loop = a->loop,
@@ -235,6 +251,7 @@ static enum sotto_err open_link(struct aggregator *a, struct why *why)
         .store = a->store,
         .roster = a->roster,
         .policies = a->policies,
+        .suppress = a->suppress,
         .fresh = views_fresh(a->views),
         .contexts_max = (uint32_t)a->settings.agents_max * 2,
         .intake_bytes = (size_t)a->settings.intake_bytes,
@@ -251,12 +268,27 @@ static enum sotto_err open_link(struct aggregator *a, struct why *why)
     return err;
 }
 
+/* An erasure that was broken off, or that a restored directory knows nothing
+ * of, is done before anybody is served. */
+static enum sotto_err suppress_before(struct aggregator *a)
+{
+    const struct erase_parts parts = {a->store, a->views, policies_find,
+                                      a->policies, a->suppress};
+
+    views_suppress(a->views, a->suppress);
+    return erase_run(&parts);
+}
+
 static enum sotto_err open_parts(struct aggregator *a, bool link,
                                  struct why *why)
 {
     enum sotto_err err =
         store_open(&a->store, a->dir, a->settings.store_key, why);
 
+    if (!err) /* what a kill left of something that was erased */
+        err = store_scrub(a->store);
+    if (!err)
+        err = suppress_open(&a->suppress, a->settings.erased, a->store, why);
     if (!err)
         err = load_identity(&a->keys, a->store);
     if (!err)
@@ -274,6 +306,8 @@ static enum sotto_err open_parts(struct aggregator *a, bool link,
     if (!err)
         err = views_open(&a->views, a->dir, a->settings.store_key,
                          policies_find, a->policies, why);
+    if (!err)
+        err = suppress_before(a);
     if (!err && link) /* before anybody is answered */
         err = audit_append(a->audit, AUDIT_STARTED, AUDIT_NOBODY, NULL, why);
     if (!err && link)
@@ -291,6 +325,7 @@ static void aggregator_free(struct aggregator *a)
     roster_close(a->roster);
     audit_close(a->audit);
     keys_free(a->keys);
+    suppress_close(a->suppress);
     store_close(a->store);
     dirlock_release(&a->lock);
     free(a);

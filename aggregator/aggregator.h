@@ -26,6 +26,7 @@ struct aggregator {
     struct audit *audit;
     struct roster *roster;
     struct policies *policies;
+    struct suppress *suppress;
     struct views *views;
     struct registry *registry;
     struct ingest *ingest;       /* NULL: no link was asked for */
@@ -34,6 +35,8 @@ struct aggregator {
     uv_timer_t again;            /* folds once more after an error */
     uv_timer_t look;             /* whether a checkpoint is due */
     struct control_call *verify; /* waits for the fold to end; or NULL */
+    struct erasing *erase;       /* wait for the next work, and this one's */
+    struct erasing *in_erasing;
     bool folding, fold_again, fold_more;
     bool save, saving; /* the next work, or this one, is a checkpoint */
     enum sotto_err fold_err;

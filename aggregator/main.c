@@ -15,6 +15,7 @@
 #include "aggregator/audit_tool.h"
 #include "aggregator/desk.h"
 #include "aggregator/lab.h"
+#include "aggregator/subject_tool.h"
 #include "aggregator/verbs.h"
 #include "base/daemon.h"
 #include "base/log.h"
@@ -109,6 +110,8 @@ static void print_agents(const json_t *list)
         json_object_foreach(json_object_get(agent, "drops"), reason, count)
             printf("  not taken    %10lld %s\n",
                    (long long)json_integer_value(count), reason);
+        if (int_at(agent, "erased"))
+            printf("  erased       %10lld\n", int_at(agent, "erased"));
     }
 }
 
@@ -376,6 +379,19 @@ static int verb_models(int argc, const char *const *argv)
     return tool_verb(&tool, "models", json_object(), print_models);
 }
 
+static const char *receipt_id;
+
+static int verb_erase(int argc, const char *const *argv)
+{
+    return subject_erase(&tool, receipt_id, argc, argv);
+}
+
+static int verb_access(int argc, const char *const *argv)
+{
+    (void)argc;
+    return subject_access(&tool, argv[0]);
+}
+
 static int64_t recommend_count = 10;
 
 static int verb_recommend(int argc, const char *const *argv)
@@ -506,6 +522,12 @@ static struct option_row enroll_options[] = {
     {"expires", 'e', OPTION_TIME, &enroll_expires_ms, "TIME",
      "when the token stops working; default: in 7 days", 0, 0, false},
     NO_OPTION};
+static struct option_row erase_options[] = {
+    DIR_OPTION,
+    JSON_OPTION,
+    {"receipt", 'r', OPTION_TEXT, &receipt_id, "ID",
+     "show how far an erasure is", 0, 0, false},
+    NO_OPTION};
 static struct option_row recommend_options[] = {
     DIR_OPTION,
     JSON_OPTION,
@@ -595,6 +617,15 @@ int main(int argc, char **argv)
         {"profile", "SUBJECT", "what is known under a pseudonym",
          "The officer computes it with `sotto-policy subject --id ID`.\n",
          plain_options, 1, 1, verb_profile},
+        {"access", "SUBJECT", "everything that is held under a pseudonym",
+         "Each event with the meaning of its fields by the policy it came "
+         "under; profile, interactions, lists.\n",
+         plain_options, 1, 1, verb_access},
+        {"erase", "[SUBJECT...]", "remove everything under a pseudonym",
+         "From log, views, lists and files, for good; what arrives later is "
+         "dropped. Prints a signed receipt, which says of each agent that had "
+         "a list whether it has removed it.\n",
+         erase_options, 0, CLI_ARGS_MAX, verb_erase},
         {"segments", "", "RFM segments and their sizes", NULL, plain_options, 0,
          0, verb_segments},
         {"train", "", "fit and measure a model, publish its lists", NULL,

@@ -26,6 +26,7 @@ static const struct {
     TEXT(store_key, "key of the data at rest; outside DIR and its backups"),
     TEXT(release_rho, "privacy budget (zCDP) of all released counts"),
     TEXT(audit_log, "what was done here; outside DIR, never put back with it"),
+    TEXT(erased, "table of erased subjects; outside DIR and its backups"),
 };
 #define TEXTS (sizeof texts / sizeof *texts)
 
@@ -50,6 +51,9 @@ static const struct yaml_key keys[] = {
     {.name = "audit_log",
      .kind = YAML_NODE,
      .offset = offsetof(struct filled, texts[4])},
+    {.name = "erased",
+     .kind = YAML_NODE,
+     .offset = offsetof(struct filled, texts[5])},
     {.name = "agents_max",
      .kind = YAML_INT,
      .offset = offsetof(struct filled, agents_max),
@@ -118,6 +122,7 @@ enum sotto_err aggregator_settings_load(struct settings *s, const char *dir,
     snprintf(s->listen, sizeof s->listen, "tcp://127.0.0.1:7420");
     snprintf(s->store_key, sizeof s->store_key, "%.390s.key", dir);
     snprintf(s->audit_log, sizeof s->audit_log, "%.390s.audit", dir);
+    snprintf(s->erased, sizeof s->erased, "%.390s.erased", dir);
     s->agents_max = into.agents_max;
     s->intake_bytes = into.intake_bytes;
     s->release_delta = into.release_delta;
@@ -148,9 +153,9 @@ void aggregator_settings_print(const struct settings *s)
                texts[i].help);
     }
     printf("%-13s %-30lld # %s\n", "agents_max", (long long)s->agents_max,
-           keys[5].help);
-    printf("%-13s %-30lld # %s\n", "intake_size", (long long)s->intake_bytes,
            keys[6].help);
-    printf("%-13s %-30lld # %s\n", "release_delta", (long long)s->release_delta,
+    printf("%-13s %-30lld # %s\n", "intake_size", (long long)s->intake_bytes,
            keys[7].help);
+    printf("%-13s %-30lld # %s\n", "release_delta", (long long)s->release_delta,
+           keys[8].help);
 }

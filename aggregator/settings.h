@@ -10,6 +10,7 @@ struct settings {
     char announce[128];   /* what tokens say; "": listen */
     char store_key[400];  /* file, outside the directory */
     char audit_log[400];  /* file, outside the directory */
+    char erased[400];     /* file likewise: who is suppressed */
     int64_t agents_max;   /* connections that may wait in a poll */
     int64_t intake_bytes; /* of batches on their way to the log */
     char release_rho[24]; /* the budget of released counts, a decimal */

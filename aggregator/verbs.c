@@ -9,6 +9,7 @@
 #include "aggregator/train.h"
 #include "aggregator/verbs_ledger.h"
 #include "aggregator/verbs_risk.h"
+#include "aggregator/verbs_subject.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -215,6 +216,7 @@ static json_t *agents_json(struct aggregator *a)
     for (uint32_t i = 0; i < roster_count(a->roster); i++) {
         const struct agent_row *row = roster_at(a->roster, i);
         char key[24];
+        uint64_t erased;
         json_t *one =
             json_pack("{s:s,s:I,s:I,s:b,s:I}", "name", row->name, "number",
                       (json_int_t)row->number, "enrolled_ms",
@@ -222,6 +224,8 @@ static json_t *agents_json(struct aggregator *a)
                       (int)row->revoked, "seen_ms", (json_int_t)row->seen_ms);
         snprintf(key, sizeof key, "%u", (unsigned)row->number);
         json_object_update(one, json_object_get(by_agent, key));
+        if (!log_erased(a->store, row->number, &erased) && erased)
+            json_object_set_new(one, "erased", number(erased));
         json_array_append_new(list, one);
     }
     json_decref(by_agent);
@@ -317,18 +321,6 @@ static void verb_status(void *owner, struct control_call *call)
 
 /* ---- profile, segments ---- */
 
-/* 32 hex digits; a shorter pseudonym is filled with zeros. */
-static bool parse_subject(const char *text, uint8_t subject[16])
-{
-    size_t size = 0;
-
-    memset(subject, 0, 16);
-    return text &&
-           sodium_hex2bin(subject, 16, text, strlen(text), NULL, &size, NULL) ==
-               0 &&
-           (size == 16 || size == 8);
-}
-
 static enum sotto_err segments_now(struct aggregator *a, struct segments *s)
 {
     enum sotto_err err = segments_load(s, a->store);
@@ -375,16 +367,27 @@ static json_t *profile_json(struct aggregator *a, const struct profile *p,
         "categories", categories);
 }
 
+json_t *profile_of(struct aggregator *a, const uint8_t subject[16],
+                   const struct segments *s)
+{
+    uint32_t at = profiles_find(views_profiles(a->views), subject);
+    struct profile p;
+
+    if (at == DICT_NONE)
+        return NULL;
+    profiles_get(views_profiles(a->views), at, &p);
+    return profile_json(a, &p, s);
+}
+
 static void verb_profile(void *owner, struct control_call *call)
 {
     struct aggregator *a = owner;
     struct segments s;
-    struct profile p;
     uint8_t subject[16];
     json_t *out = NULL;
-    uint32_t at;
+    bool erased;
 
-    if (!parse_subject(control_text(call, "subject"), subject)) {
+    if (!subject_parse(control_text(call, "subject"), subject)) {
         control_end(call, EXIT_USAGE, NULL,
                     "a subject is a pseudonym of 16 or 32 hex digits; the "
                     "officer computes it with `sotto-policy subject --id ID`");
@@ -393,16 +396,18 @@ static void verb_profile(void *owner, struct control_call *call)
     if (!verb_recorded(a, call, AUDIT_PROFILE_READ,
                        audit_subject(a->audit, span_of(subject, 16))))
         return;
+    erased = suppress_has(a->suppress, subject);
     views_lock(a->views);
-    at = profiles_find(views_profiles(a->views), subject);
-    if (at != DICT_NONE) {
+    if (!erased &&
+        profiles_find(views_profiles(a->views), subject) != DICT_NONE) {
         bool fitted = segments_now(a, &s) == SOTTO_OK;
-        profiles_get(views_profiles(a->views), at, &p);
-        out = profile_json(a, &p, fitted ? &s : NULL);
+        out = profile_of(a, subject, fitted ? &s : NULL);
     }
     views_unlock(a->views);
     control_end(call, out ? EXIT_GOOD : EXIT_FINDINGS, out,
-                out ? NULL : "no such subject in the profiles");
+                out      ? NULL
+                : erased ? "erased"
+                         : "no such subject in the profiles");
 }
 
 static void verb_segments(void *owner, struct control_call *call)
@@ -639,10 +644,15 @@ static void verb_recommend(void *owner, struct control_call *call)
     uint8_t subject[16];
     json_t *out;
 
-    if (!parse_subject(control_text(call, "subject"), subject)) {
+    if (!subject_parse(control_text(call, "subject"), subject)) {
         live_model_release(m);
         control_end(call, EXIT_USAGE, NULL,
                     "a subject is a pseudonym of 16 or 32 hex digits");
+        return;
+    }
+    if (suppress_has(a->suppress, subject)) {
+        live_model_release(m);
+        control_end(call, EXIT_FINDINGS, NULL, "erased");
         return;
     }
     if (!m) {
@@ -708,6 +718,9 @@ const struct control_verb aggregator_verbs[] = {
     {"models", verb_models, false},
     {"recommend", verb_recommend, false},
     {"verify", verb_verify, false},
+    {"access", verb_access, true},
+    {"erase", verb_erase, false},
+    {"receipt", verb_receipt, false},
     {"risk", verb_risk, true},
     {"ledger", verb_ledger, true},
     {"release count", verb_release_count, true},

@@ -6,6 +6,7 @@
 #include "link/control.h"
 
 struct aggregator;
+struct segments;
 
 extern const struct control_verb aggregator_verbs[]; /* owner: aggregator */
 
@@ -15,5 +16,10 @@ bool verb_recorded(struct aggregator *a, struct control_call *call,
                    enum audit_kind kind, json_t *details);
 /* Ends a call of the verb verify; while nothing folds, on the loop. */
 void verify_views(struct aggregator *a, struct control_call *call);
+
+/* A profile as the verb of that name shows it, NULL if there is none; s NULL:
+ * without its segment. The caller holds the views' lock. */
+json_t *profile_of(struct aggregator *a, const uint8_t subject[16],
+                   const struct segments *s);
 
 #endif
