@@ -38,8 +38,7 @@ static const struct {
     [AUDIT_LIST_READ] = {"list read", BY_OPERATOR, false},
     [AUDIT_ACCESS_GIVEN] = {"access given", BY_OPERATOR, false},
     [AUDIT_ERASED] = {"erased", BY_OPERATOR, true},
-    [AUDIT_EXPORTED] = {"exported", BY_OPERATOR, false},
-    [AUDIT_COUNTS_RELEASED] = {"counts released", BY_OPERATOR, true},
+    [AUDIT_COUNTS_RELEASED] = {"counts released", BY_OPERATOR, false},
 };
 
 _Static_assert(sizeof kinds / sizeof *kinds == AUDIT_KIND_COUNT,

@@ -42,7 +42,6 @@ enum audit_kind {
     AUDIT_LIST_READ,    /* what a subject is recommended */
     AUDIT_ACCESS_GIVEN, /* everything held on a subject */
     AUDIT_ERASED,
-    AUDIT_EXPORTED,
     AUDIT_COUNTS_RELEASED,
     AUDIT_KIND_COUNT
 };

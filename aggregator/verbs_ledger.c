@@ -279,6 +279,9 @@ void verb_release_count(void *owner, struct control_call *call)
                             kinds[kind].fill, &c, &noise_sodium, &answer, &why);
     if (!err)
         err = answer_json(&out, &answer);
+    if (!err)
+        err = audit_append(a->audit, AUDIT_COUNTS_RELEASED, control_uid(call),
+                           json_pack("{s:s}", "by", kinds[kind].name), &why);
     store_close(c.store);
     buf_fini(&answer);
     end_with(call, err, &why, out);

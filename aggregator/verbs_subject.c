@@ -260,6 +260,11 @@ void verb_access(void *owner, struct control_call *call)
         control_end(call, EXIT_USAGE, NULL, NO_SUBJECT);
         return;
     }
+    if (after == 0 &&
+        !verb_recorded(
+            a, call, AUDIT_ACCESS_GIVEN,
+            audit_subject(a->audit, span_of(g.subject, SUBJECT_SIZE))))
+        return;
     buf_init(&g.chunk, 2 * FRAME_MAX);
     buf_init(&g.plain, PAYLOAD_MAX);
     g.events = json_array();
@@ -314,8 +319,6 @@ static enum sotto_err suppress_all(struct aggregator *a, struct erasing *e)
     return err;
 }
 
-/* The audit log notes an erasure here: the entry of each subject is durable,
- * and nothing was removed yet. */
 static enum sotto_err erase_all(struct aggregator *a, struct erasing *e)
 {
     struct erase_parts parts = {.views = a->views,
@@ -473,6 +476,15 @@ void verb_erase(void *owner, struct control_call *call)
     }
     if (a->stopping) {
         control_end(call, EXIT_REFUSED, NULL, "stopping; ask again later");
+        free(e);
+        return;
+    }
+    for (size_t i = 0; i < e->count; i++) {
+        struct span subject = span_of(e->of[i].subject, SUBJECT_SIZE);
+
+        if (verb_recorded(a, call, AUDIT_ERASED,
+                          audit_subject(a->audit, subject)))
+            continue;
         free(e);
         return;
     }
