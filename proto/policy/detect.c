@@ -235,6 +235,9 @@ static bool word_with_digits(struct scan *s, size_t i, size_t end,
     if (digit == i + 6 && memcmp(s->text + i, "IBAN", 4) == 0 &&
         detect_iban(s, i + 4, out))
         return true;
+    if (digit == i + 2 && (s->text[i] | 0x20) == 'i' &&
+        (s->text[i + 1] | 0x20) == 'p' && detect_ipv4(s, digit, out))
+        return true; /* IP192.0.2.1 */
     return detect_iban(s, i, out) || detect_number(s, digit, out);
 }
 

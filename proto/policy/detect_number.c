@@ -595,7 +595,8 @@ bool detect_number(const struct scan *s, size_t i, struct detection *out)
     if (scan_wants(s, DETECT_NATIONAL_ID) && !n.plus && (g = resident(&n)) != 0)
         return detection_make(out, DETECT_NATIONAL_ID, number_start(&n, g),
                               n.end[g - 1]);
-    if (scan_wants(s, DETECT_CARD) && !n.plus && (g = card(&n)) != 0)
+    if (scan_wants(s, DETECT_CARD) && !n.plus && (g = card(&n)) != 0 &&
+        !(n.upto[g - 1] == 13 && detect_cue(s, i) == CUE_OTHER)) /* an EAN */
         return detection_make(out, DETECT_CARD, number_start(&n, g),
                               n.end[g - 1]);
     if (scan_wants(s, DETECT_PHONE) && (g = phone(s, &n)) != 0)

@@ -60,6 +60,7 @@ static const struct cue_row {
     {"facture", CUE_OTHER, 0, 12},
     {"firmware", CUE_VERSION, 0, 12},
     {"gsm", CUE_PHONE, 1, 16},
+    {"gtin", CUE_OTHER, 0, 6},
     {"handy", CUE_PHONE, 0, 24},
     {"invoice", CUE_OTHER, 0, 12},
     {"isbn", CUE_OTHER, 0, 6},
@@ -92,7 +93,11 @@ static const struct cue_row {
     {"version", CUE_VERSION, 0, 10},
     {"ver", CUE_VERSION, 1, 4},
     {"v", CUE_VERSION, 1, 2},
+    {"vx", CUE_PHONE, 1, 4},
     {"whatsapp", CUE_PHONE, 0, 24},
+    {"wechat", CUE_PHONE, 1, 8},
+    {"weixin", CUE_PHONE, 1, 8},
+    {"wx", CUE_PHONE, 1, 4},
     {"\xc2\xa7", CUE_VERSION, 0, 3},
     {"\xe4\xbc\xa0\xe7\x9c\x9f", CUE_PHONE, 0, 18},  /* fax */
     {"\xe5\xba\xa7\xe6\x9c\xba", CUE_PHONE, 0, 18},  /* landline */
@@ -268,6 +273,13 @@ static size_t read_label(const struct scan *s, size_t i, bool *top)
     return at;
 }
 
+/* "2x.png" of an image for dense displays, logo@2x.png. */
+static bool is_density(const struct scan *s, size_t i, size_t end)
+{
+    return end == i + 2 && detect_classes[s->text[i]] & IS_DIGIT &&
+           s->text[i + 1] == 'x';
+}
+
 /* Past the domain name at i, or 0. */
 static size_t read_domain(const struct scan *s, size_t i, bool *spelled)
 {
@@ -277,7 +289,7 @@ static size_t read_domain(const struct scan *s, size_t i, bool *spelled)
         bool top;
         size_t end = read_label(s, i, &top), dot;
 
-        if (end == i)
+        if (end == i || (labels == 1 && is_density(s, i, end)))
             break;
         if (labels > 1 && top)
             good = end;
@@ -432,7 +444,7 @@ static void piece_add(struct piece *p, unsigned before, unsigned class,
 static bool is_random(const struct piece *p)
 {
     if (p->hex && p->size >= 20 && p->digits > 0)
-        return p->turns >= 4;
+        return p->turns >= (p->size < 32 ? 4 : 2);
     if (p->size < 20)
         return false;
     if (p->digits == 0)
@@ -565,34 +577,35 @@ bool detect_token(struct scan *s, size_t i, struct detection *out)
 
 #define NAME_KEPT 24
 
-/* How the names of secrets end, without _ and -. weak: common words, which
- * count only in a query, or if the value looks like a key. */
-#define NAME(text, weak)                                                       \
+/* How the names of secrets end, without _ and -. Common words have to be the
+ * whole name, and count in a query, or if the value looks like a key. */
+enum takes { ANY_VALUE, KEY_LIKE, ONLY_QUERY };
+#define NAME(text, takes)                                                      \
     {                                                                          \
-        text, sizeof(text) - 1, weak                                           \
+        text, sizeof(text) - 1, takes                                          \
     }
 static const struct secret_name {
     const char *text;
     uint8_t size;
-    bool weak;
+    uint8_t takes; /* enum takes */
 } secret_names[] = {
-    NAME("password", false),    NAME("passwort", false),
-    NAME("passwd", false),      NAME("kennwort", false),
-    NAME("pwd", false),         NAME("dbpass", false),
-    NAME("secret", false),      NAME("apikey", false),
-    NAME("token", false),       NAME("passphrase", false),
-    NAME("passcode", false),    NAME("motdepasse", false),
-    NAME("mdp", false),         NAME("accesskey", false),
-    NAME("secretkey", false),   NAME("privatekey", false),
-    NAME("authkey", false),     NAME("sessionid", false),
-    NAME("credentials", false), NAME("authorization", false),
-    NAME("passe", false),       NAME("bearer", true),
-    NAME("key", true),          NAME("pass", true),
-    NAME("sig", true),          NAME("signature", true),
-    NAME("auth", true),         NAME("session", true),
-    NAME("sid", true),          NAME("pw", true),
-    NAME("pin", true),          NAME("jwt", true),
-    NAME("code", true),
+    NAME("password", ANY_VALUE),    NAME("passwort", ANY_VALUE),
+    NAME("passwd", ANY_VALUE),      NAME("kennwort", ANY_VALUE),
+    NAME("pwd", ANY_VALUE),         NAME("dbpass", ANY_VALUE),
+    NAME("secret", ANY_VALUE),      NAME("apikey", ANY_VALUE),
+    NAME("token", ANY_VALUE),       NAME("passphrase", ANY_VALUE),
+    NAME("passcode", ANY_VALUE),    NAME("motdepasse", ANY_VALUE),
+    NAME("mdp", ANY_VALUE),         NAME("accesskey", ANY_VALUE),
+    NAME("secretkey", ANY_VALUE),   NAME("privatekey", ANY_VALUE),
+    NAME("authkey", ANY_VALUE),     NAME("sessionid", ANY_VALUE),
+    NAME("credentials", ANY_VALUE), NAME("authorization", ANY_VALUE),
+    NAME("passe", ANY_VALUE),       NAME("bearer", KEY_LIKE),
+    NAME("key", KEY_LIKE),          NAME("pass", KEY_LIKE),
+    NAME("sig", KEY_LIKE),          NAME("signature", KEY_LIKE),
+    NAME("auth", KEY_LIKE),         NAME("session", KEY_LIKE),
+    NAME("sid", KEY_LIKE),          NAME("pw", KEY_LIKE),
+    NAME("pin", KEY_LIKE),          NAME("jwt", KEY_LIKE),
+    NAME("code", ONLY_QUERY),
 };
 #undef NAME
 
@@ -629,7 +642,7 @@ static const struct secret_name *name_find(const struct name *name)
         const struct secret_name *row = &secret_names[k];
 
         if (row->size <= name->size &&
-            (!row->weak || row->size == name->size) &&
+            (row->takes == ANY_VALUE || row->size == name->size) &&
             name->text[name->size - 1] == row->text[row->size - 1] &&
             memcmp(name->text + name->size - row->size, row->text, row->size) ==
                 0)
@@ -743,19 +756,20 @@ static bool is_filler(const struct scan *s, const struct secret_value *v)
 }
 
 static bool is_value(const struct scan *s, const struct secret_value *v,
-                     enum join join, bool weak, bool query)
+                     enum join join, enum takes takes, bool query)
 {
     size_t size = v->end - v->start;
     uint8_t first = size > 0 ? s->text[v->start] : 0;
     bool mixed = v->classes & IS_DIGIT || v->classes & IS_HIGH ||
                  (v->classes & IS_WORD) == (IS_LOWER | IS_UPPER);
 
-    if (size < 3 || first == '[' || first == '$' || first == '{' || v->stars)
+    if (size < 3 || first == '[' || first == '{' || v->stars ||
+        has_bytes(s, v->start, "${"))
         return false;
     if (query)
         return true;
-    if (weak)
-        return size >= 8 && v->classes & IS_DIGIT &&
+    if (takes != ANY_VALUE)
+        return takes == KEY_LIKE && size >= 8 && v->classes & IS_DIGIT &&
                v->classes & (IS_LOWER | IS_UPPER);
     if (join == JOIN_IS)
         return size >= 4 && mixed && v->classes != (IS_LOWER | IS_HIGH) &&
@@ -778,13 +792,13 @@ static size_t skip_scheme(const struct scan *s, size_t i)
     return i;
 }
 
-static bool secret_at(const struct scan *s, size_t i, enum join join, bool weak,
-                      bool query, struct detection *out)
+static bool secret_at(const struct scan *s, size_t i, enum join join,
+                      enum takes takes, bool query, struct detection *out)
 {
     struct secret_value v;
 
     read_value(s, skip_scheme(s, i), query, &v);
-    return is_value(s, &v, join, weak, query) &&
+    return is_value(s, &v, join, takes, query) &&
            detection_make(out, DETECT_SECRET, v.start, v.end);
 }
 
@@ -801,7 +815,8 @@ static bool may_join(const struct scan *s, size_t i)
         return false;
     c = s->text[i];
     if (c != ' ')
-        return c == ':' || c == '=' || c >= 0x80 || is_quote(c);
+        return c == ':' || c == '=' || c == 0xef || c == 0xe2 || c == 0xc2 ||
+               is_quote(c); /* or a full-width colon, a wide space */
     c = i + 2 < s->size ? s->text[i + 1] : 0;
     after = c ? s->text[i + 2] : 0;
     return c == ':' || c == '=' || c == 0xef || /* full-width */
@@ -827,7 +842,7 @@ bool detect_secret(const struct scan *s, size_t i, struct detection *out)
     join = read_join(s, name.end, &value);
     query = query && join == JOIN_EQUALS;
     return join != JOIN_NONE &&
-           secret_at(s, value, join, row->weak, query, out);
+           secret_at(s, value, join, (enum takes)row->takes, query, out);
 }
 
 bool detect_han_secret(const struct scan *s, size_t i, struct detection *out)
@@ -857,7 +872,7 @@ bool detect_han_secret(const struct scan *s, size_t i, struct detection *out)
                 value += 3;
             value = skip_spaces(s, value, 1);
         }
-        return secret_at(s, value, join, false, false, out);
+        return secret_at(s, value, join, ANY_VALUE, false, out);
     }
     return false;
 }

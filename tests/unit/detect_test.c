@@ -227,6 +227,8 @@ static void leaves_what_is_nobodys(void **state)
                                         "@ann_lee",
                                         "SKU-1234-ABC",
                                         "SKU13812345678",
+                                        "EAN 4006381333931",
+                                        "logo@2x.png",
                                         "100 200 300",
                                         "0.123456789",
                                         "50 %",
