@@ -5,29 +5,11 @@
 static enum approval_state state_of(const struct policy_signer *signer,
                                     const struct signed_policy *s)
 {
-    enum approval_state state = APPROVAL_MISSING;
-    struct minisign_pk pk;
+    enum sotto_err err = signed_by(signer, s);
 
-    memcpy(pk.key_id, signer->key_id, sizeof(pk.key_id));
-    memcpy(pk.pk, signer->pk, sizeof(pk.pk));
-    for (uint32_t i = 0; i < s->signature_count; i++) {
-        enum sotto_err err =
-            minisign_verify(&pk, s->compiled, s->signatures[i]);
-
-        if (!err)
-            return APPROVAL_GIVEN;
-        if (err == SOTTO_ECRYPTO)
-            state = APPROVAL_WRONG;
-    }
-    return state;
-}
-
-static bool key_before(const struct signers *rule, int i)
-{
-    for (int other = 0; other < i; other++)
-        if (memcmp(rule->keys[other].pk, rule->keys[i].pk, PK_SIZE) == 0)
-            return true;
-    return false;
+    if (err == SOTTO_ECRYPTO)
+        return APPROVAL_WRONG;
+    return err ? APPROVAL_MISSING : APPROVAL_GIVEN;
 }
 
 enum sotto_err approval_read(struct approval *out, const struct signers *rule,
@@ -49,7 +31,8 @@ enum sotto_err approval_read(struct approval *out, const struct signers *rule,
     }
     for (int i = 0; !err && i < rule->count; i++) {
         out->states[i] = state_of(&rule->keys[i], &s);
-        out->given += out->states[i] == APPROVAL_GIVEN && !key_before(rule, i);
+        out->given += out->states[i] == APPROVAL_GIVEN &&
+                      !signers_counted_before(rule, i);
         out->wrong += out->states[i] == APPROVAL_WRONG;
     }
     buf_fini(&container);

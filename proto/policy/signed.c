@@ -162,7 +162,7 @@ void signers_of(struct signers *out, const struct policy *p)
 
 /* Whether signer i is an earlier one again: two names of one key are one
  * signer. */
-static bool counted_before(const struct signers *rule, int i)
+bool signers_counted_before(const struct signers *rule, int i)
 {
     for (int j = 0; j < i; j++)
         if (memcmp(rule->keys[j].pk, rule->keys[i].pk, PK_SIZE) == 0)
@@ -170,10 +170,8 @@ static bool counted_before(const struct signers *rule, int i)
     return false;
 }
 
-/* SOTTO_OK if this signer signed, SOTTO_ENOTFOUND if there is no signature of
- * it, SOTTO_ECRYPTO if there are and none is right. */
-static enum sotto_err signed_by(const struct policy_signer *signer,
-                                const struct signed_policy *s)
+enum sotto_err signed_by(const struct policy_signer *signer,
+                         const struct signed_policy *s)
 {
     enum sotto_err found = SOTTO_ENOTFOUND;
     struct minisign_pk pk;
@@ -207,7 +205,7 @@ static enum sotto_err rule_holds(const struct signers *rule, const char *whose,
         enum sotto_err err;
         int n;
 
-        if (counted_before(rule, i))
+        if (signers_counted_before(rule, i))
             continue;
         err = signed_by(&rule->keys[i], s);
         if (!err) {

@@ -29,6 +29,13 @@ struct signers {
     struct policy_signer keys[POLICY_SIGNERS_MAX];
 };
 void signers_of(struct signers *out, const struct policy *p);
+/* Whether the key of signer i stands in the rule before: one person counts
+ * once. */
+bool signers_counted_before(const struct signers *rule, int i);
+/* SOTTO_OK if this signer signed, SOTTO_ENOTFOUND if there is no signature of
+ * it, SOTTO_ECRYPTO if there are and none is right. */
+enum sotto_err signed_by(const struct policy_signer *signer,
+                         const struct signed_policy *s);
 
 /* Loads and verifies: at least trusted->needed distinct trusted signers, and
  * the policy's own signers rule. trusted NULL: its own rule only.
