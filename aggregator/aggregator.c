@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -57,6 +58,11 @@ enum sotto_err aggregator_init(const char *dir, struct why *why)
     err = dirlock_take(&lock, dir, true, why);
     if (!err)
         err = aggregator_settings_load(&settings, dir, why);
+    if (!err && access(settings.audit_log, F_OK) == 0)
+        err = why_say(why, SOTTO_EEXIST,
+                      "%s: is the audit log of an aggregator that was here "
+                      "before; move it to where it is kept",
+                      settings.audit_log);
     if (!err)
         err = store_create(dir, settings.store_key, why);
     if (!err)

@@ -190,6 +190,9 @@ class Bench:
         for d in [*self.site.agents.values(), self.site.aggregator]:
             if d is not None:
                 shutil.rmtree(d.folder)
+        audit = self.site.path("aggregator.audit")
+        if os.path.exists(audit):
+            os.remove(audit)
         for name in os.listdir(self.site.rings):
             shutil.rmtree(os.path.join(self.site.rings, name))
         self.site.agents.clear()

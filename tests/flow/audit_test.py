@@ -260,6 +260,19 @@ def a_policy_that_goes_back_is_refused(site):
     check_equal(versions, [1, 2], "versions recorded")
 
 
+def another_aggregator_does_not_go_on_with_the_log(site):
+    _, aggregator, log = make_site(site)
+    aggregator.stop()
+    shutil.rmtree(aggregator.folder)
+    words = [site.args.aggregator, "init", "--dir", aggregator.folder]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    check_equal(done.returncode, 4, "exit code of init")
+    check(log in done.stderr and "move it" in done.stderr, "the sentence",
+          done.stderr)
+    os.rename(log, log + ".old")
+    subprocess.run(words, check=True, capture_output=True, timeout=60)
+
+
 def proofs_can_be_checked_by_anybody(site):
     """RFC 6962's inclusion, computed here from what `prove` prints."""
     import hashlib
@@ -292,4 +305,5 @@ if __name__ == "__main__":
                 a_full_disk_refuses_what_it_cannot_record, damage_is_found,
                 a_fork_is_found_and_a_restore_noticed,
                 a_policy_that_goes_back_is_refused,
+                another_aggregator_does_not_go_on_with_the_log,
                 proofs_can_be_checked_by_anybody)
