@@ -80,12 +80,11 @@ static enum sotto_err write_line(struct audit *a, struct span line)
         else if (n > 0)
             done += (size_t)n;
     }
+    if (!err && fdatasync(a->fd) != 0)
+        err = err_of_disk();
+    /* The next line is written over it, and synced. */
     if (err && ftruncate(a->fd, (off_t)a->bytes) != 0)
         a->broken = true;
-    if (!err && fdatasync(a->fd) != 0) {
-        err = err_of_disk();
-        a->broken = true;
-    }
     flock(a->fd, LOCK_UN);
     return err;
 }

@@ -63,8 +63,8 @@ void audit_close(struct audit *a); /* accepts NULL */
  * AUDIT_NOBODY. Kinds that the store remembers: the loop thread, outside a
  * transaction; the others (see audit.c): any thread.
  * SOTTO_EIO, SOTTO_EFULL, SOTTO_ENOMEM, SOTTO_ETOOBIG. The entry of an action
- * that was refused so may be written later, before the next. After a sync that
- * failed the file's end is not known: nothing more is added until a restart. */
+ * that was refused so may be written later, before the next. If what failed
+ * cannot be taken back, nothing more is added until a restart. */
 enum sotto_err audit_append(struct audit *a, enum audit_kind kind, int64_t uid,
                             json_t *details, struct why *why);
 /* {"subject": keyed hash}: of a pseudonym of size bytes. */

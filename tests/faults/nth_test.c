@@ -11,6 +11,7 @@
  * the counters balance, and the views equal the fold of the log. */
 #include <assert.h>
 #include <dirent.h>
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,6 +99,8 @@ static void put_back(struct story *s)
         fixture_remove(path);
         parts_must(mkdir(path, 0700) == 0, path);
     }
+    path_of(s, "aggregator.audit", path); /* begun anew with the store */
+    parts_must(unlink(path) == 0 || errno == ENOENT, path);
     for (size_t i = 0; i < KEPT; i++) {
         FILE *f;
 
